@@ -1,0 +1,12 @@
+# Warnings and sanitizers of our own targets: never exported, switched on by presets.
+add_library(rpch_dev_flags INTERFACE)
+if(RPCH_DEV_WARNINGS)
+  target_compile_options(rpch_dev_flags INTERFACE
+    -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast
+    -Wnon-virtual-dtor -Wswitch-enum -Wundef -Werror)
+endif()
+if(RPCH_SANITIZE)
+  target_compile_options(rpch_dev_flags INTERFACE
+    -fsanitize=${RPCH_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(rpch_dev_flags INTERFACE -fsanitize=${RPCH_SANITIZE})
+endif()

@@ -1,0 +1,81 @@
+// Every size, count and wait that a peer can influence has its maximum here, with default, unit and
+// section. Settings of the facades start from these values.
+#ifndef RPCH_LIMITS_HPP
+#define RPCH_LIMITS_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include <rpch/config.hpp>
+
+namespace rpch::inline RPCH_ABI::limits {
+
+// DCE/RPC, [C706] 12.6 and [MS-RPCE].
+/// Largest fragment we offer in bind, in bytes; what Windows offers. [MS-RPCE] 3.3.1.5.3.
+inline constexpr std::uint16_t fragment_bytes_default = 5840;
+/// Every implementation must be able to receive this, in bytes. [C706] 12.6.3.1.
+inline constexpr std::uint16_t fragment_bytes_min = 1432;
+/// Total stub bytes of one reassembled request or response.
+inline constexpr std::size_t call_bytes_max = std::size_t{128} << 20;
+/// Stub bytes of all calls of one connection that are still being reassembled.
+inline constexpr std::size_t reassembly_bytes_max = std::size_t{256} << 20;
+/// Calls of one connection that are running or being reassembled.
+inline constexpr std::size_t calls_max = 1024;
+/// Presentation contexts of one connection, and of one bind.
+inline constexpr std::size_t contexts_max = 64;
+/// Transfer syntaxes of one presentation context in a bind.
+inline constexpr std::size_t transfer_syntaxes_max = 16;
+/// Bytes of one authentication token (sec_trailer's auth_value).
+inline constexpr std::size_t auth_token_bytes_max = 16 * 1024;
+
+// RTS, [MS-RPCH] 2.2.
+/// An RTS PDU above this is refused before it is buffered, in bytes. The largest one the tables
+/// define has 140; only Padding could make a bigger one.
+inline constexpr std::size_t rts_pdu_bytes_max = 4096;
+/// Commands of one RTS PDU; the tables need 7.
+inline constexpr std::size_t rts_commands_max = 16;
+/// ReceiveWindowSize, bytes. [MS-RPCH] 2.2.3.5.1.
+inline constexpr std::uint32_t receive_window_min = 8 * 1024;
+inline constexpr std::uint32_t receive_window_max = 256 * 1024;
+/// ConnectionTimeout, milliseconds. [MS-RPCH] 2.2.3.5.3.
+inline constexpr std::uint32_t connection_timeout_min_ms = 120'000;
+inline constexpr std::uint32_t connection_timeout_max_ms = 14'400'000;
+/// Channel lifetime and Content-Length of a channel, bytes. [MS-RPCH] 2.1.2.1.1, 2.2.3.5.5.
+inline constexpr std::uint32_t channel_lifetime_min = 128 * 1024;
+inline constexpr std::uint32_t channel_lifetime_max = 0x8000'0000;
+inline constexpr std::uint32_t channel_lifetime_default = 0x4000'0000;
+/// ClientKeepalive, milliseconds; 0 on the wire means the default. [MS-RPCH] 2.2.3.5.6.
+inline constexpr std::uint32_t client_keepalive_min_ms = 60'000;
+inline constexpr std::uint32_t client_keepalive_default_ms = 300'000;
+/// Ping traffic a server accepts from an outbound proxy: bytes within the window below. Note B17.
+inline constexpr std::uint32_t ping_traffic_bytes_max = 8 * 1024;
+inline constexpr std::chrono::minutes ping_traffic_window{4};
+
+// HTTP, [MS-RPCH] 2.1.
+/// A request or response head with all its lines, bytes.
+inline constexpr std::size_t http_head_bytes_max = 16 * 1024;
+inline constexpr std::size_t http_headers_max = 64;
+/// The request target, bytes; server-name is below 1024 characters. [MS-RPCH] 2.2.2.
+inline constexpr std::size_t http_target_bytes_max = 2048;
+inline constexpr std::size_t server_name_chars_max = 1023;
+/// The status line of a failure response, bytes. [MS-RPCH] 2.1.2.1.3.
+inline constexpr std::size_t reason_line_bytes_max = 1024;
+/// A request with a Content-Length up to this is an echo request. [MS-RPCH] 2.1.2.1.5.
+inline constexpr std::uint64_t echo_content_length_max = 16;
+/// The body of a failure response that we keep, bytes.
+inline constexpr std::size_t http_error_body_bytes_max = 8 * 1024;
+
+// Waits.
+/// From TCP accept to the end of the first request head and its first PDU.
+inline constexpr std::chrono::seconds first_pdu_wait{30};
+/// Until both halves of a virtual connection have met; the text allows 15 minutes. 3.2.5.2.1.
+inline constexpr std::chrono::seconds pairing_wait{60};
+/// Until a client's virtual connection is open.
+inline constexpr std::chrono::seconds open_wait{120};
+/// One TCP connection attempt with all addresses of a name.
+inline constexpr std::chrono::seconds connect_wait{30};
+
+} // namespace rpch::inline RPCH_ABI::limits
+
+#endif

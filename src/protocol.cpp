@@ -1,0 +1,1 @@
+#include <rpch/impl/src_protocol.hpp>
