@@ -61,6 +61,7 @@ enum class errc {
     tls_name_mismatch,        ///< The certificate is for another name.
     tls_expired,              ///< The certificate is not valid at this time.
     tls_no_trust_anchors,     ///< No certificate authorities were found to verify against.
+    tls_truncated,            ///< The connection ended without close_notify.
     setup_timeout,            ///< The connection was not opened in time.
     idle_timeout,             ///< The peer was silent for longer than the agreed limit.
     flow_control_stalled,     ///< The peer did not acknowledge within the limit.
@@ -92,6 +93,7 @@ enum class errc {
     target_not_allowed,       ///< No rule of ValidPorts allows this target.
     bad_credentials,          ///< Name or password is malformed or wrong.
     operation_aborted,        ///< The object was closed by its owner.
+    no_randomness,            ///< The operating system gives no random bytes.
 };
 
 /// Questions a caller asks of an error; compare with `==`.

@@ -66,6 +66,34 @@ inline constexpr std::uint64_t echo_content_length_max = 16;
 /// The body of a failure response that we keep, bytes.
 inline constexpr std::size_t http_error_body_bytes_max = 8 * 1024;
 
+// TLS and secrets.
+/// Ciphertext of one connection that waits to be sent, before no more plaintext is taken, bytes. One
+/// record may come on top.
+inline constexpr std::size_t tls_output_bytes_max = 64 * 1024;
+/// Sessions a client context remembers, one for each server name and port.
+inline constexpr std::size_t tls_client_sessions_max = 256;
+/// A PEM file (certificate, key, bundle of authorities), bytes.
+inline constexpr std::size_t pem_bytes_max = std::size_t{4} << 20;
+/// A password, bytes.
+inline constexpr std::size_t password_bytes_max = 1024;
+/// PBKDF2 iterations of a new password hash, and the most that a stored one may ask for.
+inline constexpr std::uint32_t password_iterations_default = 30'000;
+inline constexpr std::uint32_t password_iterations_max = 2'000'000;
+/// Verified credentials that are remembered, and for how long.
+inline constexpr std::size_t verified_credentials_max = 4096;
+inline constexpr std::chrono::seconds verified_credential_lifetime{60};
+
+// NDR, [C706] 14.
+/// Elements of one array whose type names no maximum of its own.
+inline constexpr std::size_t ndr_elements_max = call_bytes_max;
+/// Units of one string, terminator included, whose type names no maximum of its own.
+inline constexpr std::size_t ndr_string_units_max = std::size_t{16} << 20;
+/// Pointers followed from one to the next; what a list or tree can be deep.
+inline constexpr std::size_t ndr_depth_max = 128;
+/// Bytes of memory a decoder takes for one stub: the base, and so many for each byte of the stub.
+inline constexpr std::size_t ndr_decoded_bytes_base = 64 * 1024;
+inline constexpr std::size_t ndr_decoded_bytes_per_stub_byte = 32;
+
 // Waits.
 /// From TCP accept to the end of the first request head and its first PDU.
 inline constexpr std::chrono::seconds first_pdu_wait{30};

@@ -52,6 +52,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::tls_name_mismatch: return "the certificate is for another name";
     case errc::tls_expired: return "the certificate is not valid at this time";
     case errc::tls_no_trust_anchors: return "no certificate authorities were found to verify against";
+    case errc::tls_truncated: return "the TLS connection ended without close_notify";
     case errc::setup_timeout: return "the connection was not opened in time";
     case errc::idle_timeout: return "the peer was silent for longer than the agreed limit";
     case errc::flow_control_stalled: return "the peer did not acknowledge within the limit";
@@ -79,6 +80,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::target_not_allowed: return "no rule of ValidPorts allows this target";
     case errc::bad_credentials: return "name or password is malformed or wrong";
     case errc::operation_aborted: return "the object was closed by its owner";
+    case errc::no_randomness: return "the operating system gives no random bytes";
     }
     // clang-format on
     return "unknown rpch error";
@@ -141,7 +143,7 @@ RPCH_DECL bool errc_is(errc e, error_kind kind) noexcept {
                e == errc::bind_refused || e == errc::context_refused ||
                e == errc::target_not_allowed || e == errc::bad_credentials;
     case error_kind::retry_on_new_connection:
-        return e == errc::connection_lost || e == errc::channel_closed ||
+        return e == errc::connection_lost || e == errc::channel_closed || e == errc::tls_truncated ||
                e == errc::idle_timeout || e == errc::association_closed;
     }
     return false;
