@@ -37,11 +37,13 @@ enum class errc {
     lifetime_exceeded,        ///< More bytes than the channel's Content-Length allows.
     ping_traffic_exceeded,    ///< The outbound proxy reported more ping traffic than allowed.
     wrong_direction,          ///< An RPC PDU on a side that may not send one.
+    v1_not_supported,         ///< A peer of RPC over HTTP version 1, which is not spoken here.
     // HTTP.
     http_head_too_large,      ///< A head, line or header count above its limit.
     http_bad_start_line,      ///< Request or status line is not HTTP/1.x.
     http_bad_header,          ///< A header line that is malformed or forbidden here.
     http_bad_content_length,  ///< Content-Length missing, repeated, or not a number.
+    http_length_required,     ///< A request without Content-Length, as transfer-coded ones are.
     http_bad_chunk,           ///< A chunk head or trailer that is malformed.
     http_bad_target,          ///< The request target is not `path?host:port`.
     http_unknown_path,        ///< The path is not one of the RPC proxy's.

@@ -30,10 +30,12 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::lifetime_exceeded: return "more bytes than the channel's Content-Length allows";
     case errc::ping_traffic_exceeded: return "the outbound proxy reported more ping traffic than allowed";
     case errc::wrong_direction: return "an RPC PDU on a side that may not send one";
+    case errc::v1_not_supported: return "a peer of RPC over HTTP version 1, which is not spoken here";
     case errc::http_head_too_large: return "a head, line or header count above its limit";
     case errc::http_bad_start_line: return "request or status line is not HTTP/1.x";
     case errc::http_bad_header: return "a header line that is malformed or forbidden here";
     case errc::http_bad_content_length: return "Content-Length missing, repeated, or not a number";
+    case errc::http_length_required: return "a request without Content-Length";
     case errc::http_bad_chunk: return "a chunk head or trailer that is malformed";
     case errc::http_bad_target: return "the request target is not path?host:port";
     case errc::http_unknown_path: return "the path is not one of the RPC proxy's";

@@ -1,0 +1,126 @@
+// The client of a virtual connection, [MS-RPCH] 3.2.2.
+#ifndef RPCH_CHANNEL_CLIENT_HPP
+#define RPCH_CHANNEL_CLIENT_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include <rpch/channel/lifetime.hpp>
+#include <rpch/channel/machine.hpp>
+#include <rpch/channel/ping_timer.hpp>
+#include <rpch/channel/window.hpp>
+#include <rpch/limits.hpp>
+
+namespace rpch::inline RPCH_ABI::channel {
+
+/// What a client brings to one virtual connection. The cookies come from a strong random source
+/// (2.2.3.1): they are all that keeps others out of the virtual connection.
+struct client_settings {
+    rts::cookie virtual_connection{};
+    rts::cookie in_channel{};
+    rts::cookie out_channel{};
+    rts::cookie association_group{};
+    /// ReceiveWindowSize for OUT-H, bytes.
+    std::uint32_t receive_window = limits::receive_window_max;
+    /// Content-Length of the IN request, bytes.
+    std::uint32_t in_lifetime = limits::channel_lifetime_default;
+    /// TCP keep-alive the inbound proxy is asked to use towards the server. Never 0 on the wire: a
+    /// Windows proxy refuses it although the text allows it.
+    std::chrono::milliseconds client_keepalive{limits::client_keepalive_default_ms};
+    /// KeepAlive interval of the upper layer, 3.2.2.2.2; 0 is none. Pings come at half of it.
+    std::chrono::milliseconds keep_alive{0};
+    /// Lowers the ConnectionTimeout that the proxies tell (note B28).
+    std::optional<std::chrono::milliseconds> connection_timeout{};
+    std::chrono::milliseconds open_wait = limits::open_wait;
+    /// Close with errc::window_exceeded when the outbound proxy overruns the window.
+    bool strict_windows = false;
+};
+
+/// Opens both channels, sends on IN-H and receives on OUT-H. Models `endpoint`.
+class client {
+  public:
+    /// The opening, 3.2.2.5.2 to 3.2.2.5.4.
+    enum class state : std::uint8_t { start, out_channel_wait, wait_a3w, wait_c2, opened, finished };
+    /// The virtual IN channel of an open connection; replacement will use the second one.
+    enum class in_state : std::uint8_t { opened, opened_a4w };
+    /// The virtual OUT channel of an open connection; replacement will use all but the first.
+    enum class out_state : std::uint8_t { opened, opened_a6w, opened_a10w, b3w };
+    using row = transition<client, state>;
+
+    explicit client(const client_settings& settings);
+
+    /// Opens both channels.
+    std::error_code start(time_point now, action_list& out);
+    /// The request head of a channel is written: its first PDU follows.
+    std::error_code on_connected(leg which, time_point now, action_list& out);
+    /// A response head came on a channel; 1xx and authentication legs never get here.
+    /// @param status  HTTP status code.
+    /// @param number  the number of `RPC Error:`, if the response had one.
+    /// A 200 on IN changes nothing: some proxies answer that request early.
+    std::error_code on_response(leg from, int status, std::optional<rpc_status> number,
+                                time_point now, action_list& out);
+    std::error_code on_pdu(leg from, const core::split_view& pdu, time_point now, action_list& out);
+    std::error_code on_written(leg to, std::size_t rpc_bytes, time_point now, action_list& out);
+    std::error_code on_closed(leg which, std::error_code why, time_point now, action_list& out);
+    std::error_code on_deadline(time_point now, action_list& out);
+    [[nodiscard]] std::optional<time_point> next_deadline() const noexcept;
+    [[nodiscard]] bool wants_input(leg from) const noexcept;
+
+    [[nodiscard]] std::size_t send_credit() const noexcept;
+    std::error_code on_rpc_sent(std::size_t bytes, time_point now, action_list& out);
+    std::error_code on_rpc_waiting(std::size_t bytes, time_point now, action_list& out);
+    std::error_code on_consumed(std::size_t bytes, time_point now, action_list& out);
+    /// Asks the inbound proxy for another TCP keep-alive interval, 2.2.4.46; before the connection is
+    /// open it becomes part of CONN/B1.
+    std::error_code set_client_keepalive(std::chrono::milliseconds interval, time_point now,
+                                         action_list& out);
+    std::error_code close(time_point now, action_list& out);
+
+    [[nodiscard]] std::error_code ended_with() const noexcept { return ending_.why(); }
+    [[nodiscard]] state current() const noexcept { return state_; }
+    /// @return the largest RPC PDU that the inbound proxy's window can take; 0 before it is known.
+    [[nodiscard]] std::uint32_t largest_pdu() const noexcept { return sending_.peer_window(); }
+    [[nodiscard]] const receive_window& received() const noexcept { return received_; }
+    [[nodiscard]] const send_window& sending() const noexcept { return sending_; }
+    [[nodiscard]] const class lifetime& lifetime() const noexcept { return lifetime_; }
+    [[nodiscard]] static std::span<const row> table() noexcept;
+
+  private:
+    std::error_code on_rpc(leg from, const core::split_view& pdu, action_list& out);
+    std::error_code on_rts(leg from, const core::split_view& pdu, time_point now, action_list& out);
+    /// Sends an RTS PDU on IN-H, if its lifetime still has room for it.
+    std::error_code send_on_in(const rts::wire& pdu, time_point now, action_list& out);
+    void set_timeout(std::uint32_t milliseconds, time_point now) noexcept;
+    std::error_code end(std::error_code why, leg where, action_list& out);
+
+    std::error_code keep_timeout(const rts::pdu& in, time_point now, action_list& out);
+    std::error_code open_up(const rts::pdu& in, time_point now, action_list& out);
+    std::error_code acknowledged(const rts::pdu& in, time_point now, action_list& out);
+    std::error_code ignore(const rts::pdu& in, time_point now, action_list& out);
+
+    client_settings settings_;
+    state state_ = state::start;
+    in_state in_state_ = in_state::opened;
+    out_state out_state_ = out_state::opened;
+    ending ending_;
+    std::optional<time_point> deadline_;
+    ping_timer silence_;
+    receive_window received_;
+    send_window sending_;
+    class lifetime lifetime_;
+    bool in_connected_ = false;
+};
+
+/// @return the state's name in the specification.
+[[nodiscard]] RPCH_DECL std::string_view name(client::state s) noexcept;
+
+} // namespace rpch::inline RPCH_ABI::channel
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/channel/impl/client.ipp>
+#endif
+
+#endif

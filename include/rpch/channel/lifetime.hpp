@@ -1,0 +1,50 @@
+// How many bytes a channel instance may still carry, [MS-RPCH] 2.1.2.1.7 and 2.1.2.1.8.
+#ifndef RPCH_CHANNEL_LIFETIME_HPP
+#define RPCH_CHANNEL_LIFETIME_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include <rpch/config.hpp>
+
+namespace rpch::inline RPCH_ABI::channel {
+
+/// Counts RPC and RTS bytes against a channel lifetime. The text uses one name for the count that the
+/// lifetime needs (ChannelLifetimeSent, 3.2.2.1.3) and for BytesSent, which counts RPC PDUs only; they
+/// are two numbers.
+class lifetime {
+  public:
+    /// @param bytes  Content-Length of the channel's request or response.
+    explicit lifetime(std::uint64_t bytes = 0) noexcept : left_(bytes) {}
+
+    /// Takes a PDU of `n` bytes off; nothing is taken if it does not fit.
+    /// @return false if it does not fit: the channel has expired.
+    [[nodiscard]] bool take(std::size_t n) noexcept {
+        if (n > left_) return false;
+        left_ -= n;
+        return true;
+    }
+    /// Takes off bytes that were sent already, as a peer reports them.
+    void spend(std::uint64_t n) noexcept { left_ -= std::min(n, left_); }
+
+    [[nodiscard]] std::uint64_t left() const noexcept { return left_; }
+    /// @return what is left for RPC PDUs when `reserve` bytes are kept for RTS PDUs.
+    [[nodiscard]] std::uint64_t left_beyond(std::uint64_t reserve) const noexcept {
+        return left_ > reserve ? left_ - reserve : 0;
+    }
+
+  private:
+    std::uint64_t left_;
+};
+
+/// What the client keeps back of an IN channel for acknowledgements (56 bytes each), pings and the
+/// PDUs of a replacement; Windows begins to replace with so much left, [MS-RPCH] note B32.
+inline constexpr std::uint64_t in_lifetime_reserve_bytes = 4 * 1024;
+/// What the server keeps back of an OUT channel, note B51: the outbound proxy adds CONN/A3 and pings
+/// that it has not reported yet.
+inline constexpr std::uint64_t out_lifetime_reserve_bytes = 8 * 1024;
+
+} // namespace rpch::inline RPCH_ABI::channel
+
+#endif
