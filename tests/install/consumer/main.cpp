@@ -1,0 +1,17 @@
+#include <rpch/rpch.hpp>
+
+#include <cstdio>
+
+namespace consumer {
+rpch::result<int> version_seen_by_other(const rpch::uuid& id);
+}
+
+int main() {
+    const auto seen = consumer::version_seen_by_other(rpch::uuid{});
+    const int here = RPCH_VERSION_MAJOR * 100 + RPCH_VERSION_MINOR;
+    if (!seen || *seen != here) return 1;
+    // One category object in the program, whichever translation unit asks.
+    const std::error_code mine = rpch::errc::truncated;
+    std::printf("rpch %s: %s\n", RPCH_VERSION_STRING, mine.message().c_str());
+    return rpch::fail(mine).value() == rpch::errc::truncated ? 0 : 1;
+}
