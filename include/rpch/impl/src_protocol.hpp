@@ -8,7 +8,23 @@
     #error "define RPCH_SEPARATE_COMPILATION for the whole program before compiling the bodies apart"
 #endif
 
+#include <rpch/auth/impl/basic.ipp>
+#include <rpch/auth/impl/offers.ipp>
+#include <rpch/auth/impl/users_file.ipp>
+#include <rpch/core/impl/base64.ipp>
 #include <rpch/dcerpc/impl/common_header.ipp>
+#include <rpch/http/impl/body.ipp>
+#include <rpch/http/impl/channel_request.ipp>
+#include <rpch/http/impl/eeinfo.ipp>
+#include <rpch/http/impl/head.ipp>
+#include <rpch/http/impl/response.ipp>
+#include <rpch/http/impl/status.ipp>
+#include <rpch/http/impl/write.ipp>
 #include <rpch/impl/error.ipp>
+#include <rpch/ndr/impl/decoder.ipp>
+#include <rpch/proxy/impl/valid_ports.ipp>
+#include <rpch/rts/impl/client_address.ipp>
+#include <rpch/rts/impl/codec.ipp>
+#include <rpch/rts/impl/shape.ipp>
 
 #endif

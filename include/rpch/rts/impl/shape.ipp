@@ -1,0 +1,14 @@
+#include <rpch/rts/shape.hpp>
+
+#include <rpch/rts/detail/shape_key.hpp>
+
+namespace rpch::inline RPCH_ABI::rts {
+
+RPCH_DECL result<shape> find_shape(std::uint16_t flags,
+                                   std::span<const command_type> types) noexcept {
+    detail::shape_key key;
+    for (const command_type type : types) key.add(type);
+    return key.find(flags);
+}
+
+} // namespace rpch::inline RPCH_ABI::rts
