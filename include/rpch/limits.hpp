@@ -28,6 +28,8 @@ inline constexpr std::size_t contexts_max = 64;
 inline constexpr std::size_t transfer_syntaxes_max = 16;
 /// Bytes of one authentication token (sec_trailer's auth_value).
 inline constexpr std::size_t auth_token_bytes_max = 16 * 1024;
+/// Answers and notices that a peer made one association queue and does not read, bytes.
+inline constexpr std::size_t control_bytes_max = 256 * 1024;
 
 // RTS, [MS-RPCH] 2.2.
 /// An RTS PDU above this is refused before it is buffered, in bytes. The largest one the tables
@@ -65,6 +67,23 @@ inline constexpr std::size_t reason_line_bytes_max = 1024;
 inline constexpr std::uint64_t echo_content_length_max = 16;
 /// The body of a failure response that we keep, bytes.
 inline constexpr std::size_t http_error_body_bytes_max = 8 * 1024;
+/// One chunk line with its extensions, and all trailer lines of a chunked body, bytes. RFC 9112 7.1.
+inline constexpr std::size_t http_chunk_line_bytes_max = 256;
+inline constexpr std::size_t http_trailer_bytes_max = 4096;
+/// Records of a failure response, and parameters of one record. [MS-EERR] 2.2.1.8.
+inline constexpr std::size_t eeinfo_records_max = 16;
+inline constexpr std::size_t eeinfo_params_max = 4;
+/// Name and password of the Basic scheme with the colon between them, bytes.
+inline constexpr std::size_t basic_credentials_bytes_max = 1024;
+/// Challenges of one 401 that are looked at.
+inline constexpr std::size_t auth_offers_max = 16;
+
+// Files and settings of operators.
+/// Users of a users file with its comments, and one line of it, bytes.
+inline constexpr std::size_t users_max = 100'000;
+inline constexpr std::size_t users_line_bytes_max = 4096;
+/// Entries of a ValidPorts string.
+inline constexpr std::size_t valid_ports_entries_max = 1024;
 
 // TLS and secrets.
 /// Ciphertext of one connection that waits to be sent, before no more plaintext is taken, bytes. One
