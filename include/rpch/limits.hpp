@@ -96,7 +96,7 @@ inline constexpr std::size_t pem_bytes_max = std::size_t{4} << 20;
 /// A password, bytes.
 inline constexpr std::size_t password_bytes_max = 1024;
 /// PBKDF2 iterations of a new password hash, and the most that a stored one may ask for.
-inline constexpr std::uint32_t password_iterations_default = 30'000;
+inline constexpr std::uint32_t password_iterations_default = 100'000;
 inline constexpr std::uint32_t password_iterations_max = 2'000'000;
 /// Verified credentials that are remembered, and for how long.
 inline constexpr std::size_t verified_credentials_max = 4096;

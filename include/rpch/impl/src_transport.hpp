@@ -8,4 +8,15 @@
     #error "define RPCH_SEPARATE_COMPILATION for the whole program before compiling the bodies apart"
 #endif
 
+#include <rpch/transport/impl/certificate.ipp>
+#include <rpch/transport/impl/credential_cache.ipp>
+#include <rpch/transport/impl/hmac_sha256.ipp>
+#include <rpch/transport/impl/password_hash.ipp>
+#include <rpch/transport/impl/pem_file.ipp>
+#include <rpch/transport/impl/random.ipp>
+#include <rpch/transport/impl/self_signed.ipp>
+#include <rpch/transport/impl/tls_context.ipp>
+#include <rpch/transport/impl/tls_engine.ipp>
+#include <rpch/transport/impl/trust_store.ipp>
+
 #endif

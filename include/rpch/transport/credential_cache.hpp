@@ -14,12 +14,12 @@
 
 namespace rpch::inline RPCH_ABI::transport {
 
-/// The IN and the OUT request of a virtual connection carry the same Basic credentials, and recycling
-/// repeats them; PBKDF2 for each would be the most expensive thing the proxy does. The cache keeps an
-/// HMAC-SHA256 of user, password and stored hash under a random key of its own: neither password nor
-/// anything that can be tried offline without that key. A changed stored hash is a changed entry, so a
-/// new password takes effect at once. Only success is remembered; slow down failures where they are
-/// counted. Thread-safe; the derivation runs outside the lock.
+/// The IN and the OUT request of a virtual connection carry the same Basic credentials, and
+/// recycling repeats them; PBKDF2 for each would be the most expensive thing the proxy does. The
+/// cache keeps an HMAC-SHA256 of user, password and stored hash under a random key of its own:
+/// neither password nor anything that can be tried offline without that key. A changed stored hash
+/// is a changed entry, so a new password takes effect at once. Only success is remembered; slow
+/// down failures where they are counted. Thread-safe; the derivation runs outside the lock.
 class credential_cache {
   public:
     using clock = std::chrono::steady_clock;

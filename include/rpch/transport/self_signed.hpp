@@ -1,4 +1,5 @@
-// Throwaway certificates for demonstrations and tests: an authority made at run time and its leaves.
+// Throwaway certificates for demonstrations and tests: an authority made at run time and its
+// leaves.
 #ifndef RPCH_TRANSPORT_SELF_SIGNED_HPP
 #define RPCH_TRANSPORT_SELF_SIGNED_HPP
 
@@ -28,8 +29,8 @@ struct issued_certificate {
     std::string private_key_pem;
 };
 
-/// A certificate authority with a P-256 key that exists in memory only. Not for production: nothing is
-/// revoked, recorded or protected.
+/// A certificate authority with a P-256 key that exists in memory only. Not for production: nothing
+/// is revoked, recorded or protected.
 class test_authority {
   public:
     /// Makes a key and a self-signed authority certificate, valid from yesterday for 30 days.

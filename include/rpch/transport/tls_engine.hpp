@@ -19,9 +19,10 @@ namespace rpch::inline RPCH_ABI::transport {
 enum class tls_status : std::uint8_t {
     done,        ///< The step is complete: handshake over, plaintext space full, plaintext written.
     want_input,  ///< All input was used; `set_input` with more, or `set_end_of_input`.
-    want_output, ///< limits::tls_output_bytes_max wait in `output()`: send, `consume_output`, repeat.
+    want_output, ///< limits::tls_output_bytes_max wait in `output()`: send, `consume_output`,
+                 ///< repeat.
     closed,      ///< The peer sent close_notify: an orderly end.
-    failed,      ///< `error()` and `error_detail()` tell why. Send what `output()` holds: the alert.
+    failed, ///< `error()` and `error_detail()` tell why. Send what `output()` holds: the alert.
 };
 
 /// Plaintext moved by one call; `bytes` counts under every status.
@@ -30,18 +31,19 @@ struct tls_io {
     tls_status status = tls_status::done;
 };
 
-/// Drives one TLS connection, as one strand calls it. After every call send `output()`, whatever the
-/// status is; an engine never waits and never blocks.
+/// Drives one TLS connection, as one strand calls it. After every call send `output()`, whatever
+/// the status is; an engine never waits and never blocks.
 ///
 ///     engine.set_input(bytes_from_socket);
-///     auto [n, status] = engine.read(space);       // n plaintext bytes; the same input may hold more
-///     send(engine.output()); engine.consume_output(sent);
+///     auto [n, status] = engine.read(space);       // n plaintext bytes; the same input may hold
+///     more send(engine.output()); engine.consume_output(sent);
 ///
 /// No memory is allocated per record once the output buffer has grown to what the traffic needs.
 class tls_engine {
   public:
     /// @param context      shared; its kind makes this the client or the server side.
-    /// @param server_name  client: the DNS name or IP address (brackets allowed) the certificate must
+    /// @param server_name  client: the DNS name or IP address (brackets allowed) the certificate
+    /// must
     ///                     be for; sent as SNI if it is a name. The context's override goes first.
     /// @param port         client: with the name, the key of the session to resume.
     /// A context that verifies and no name is refused: `handshake` fails with errc::bad_setting.
@@ -69,9 +71,9 @@ class tls_engine {
     /// Decrypts into `plaintext`, record after record, until it is full or the input is used up.
     /// Completes the handshake first if needed.
     [[nodiscard]] tls_io read(byte_span plaintext);
-    /// Encrypts from the front of `plaintext` as far as the output limit allows; what is not counted
-    /// in `bytes` is not sent and may change before the next call. Completes the handshake first if
-    /// needed.
+    /// Encrypts from the front of `plaintext` as far as the output limit allows; what is not
+    /// counted in `bytes` is not sent and may change before the next call. Completes the handshake
+    /// first if needed.
     [[nodiscard]] tls_io write(byte_view plaintext);
     /// @return plaintext bytes of the current record that `read` has not handed out yet.
     [[nodiscard]] std::size_t buffered_plaintext() const noexcept;
@@ -89,7 +91,8 @@ class tls_engine {
     /// @return nothing, or the first failure: errc::tls_untrusted, tls_name_mismatch, tls_expired,
     ///         tls_truncated, tls_failed, bad_setting, no_randomness, not_open.
     [[nodiscard]] std::error_code error() const noexcept;
-    /// @return the cause for people: which certificate, which check, which alert of which side. Holds
+    /// @return the cause for people: which certificate, which check, which alert of which side.
+    /// Holds
     ///         no secret; characters from the peer are printable ASCII.
     [[nodiscard]] const std::string& error_detail() const noexcept;
 

@@ -19,8 +19,8 @@ struct trust_store_state;
 /// Immutable after construction, so one store serves every context and thread.
 class trust_store {
   public:
-    /// Reads PEM certificates, one or many. Certificates in a form this build does not know are left
-    /// out, as bundles carry some.
+    /// Reads PEM certificates, one or many. Certificates in a form this build does not know are
+    /// left out, as bundles carry some.
     /// @param why  borrowed; receives a sentence for people on failure; may be null.
     /// @errors errc::tls_no_trust_anchors if none is left, errc::too_large.
     [[nodiscard]] static result<std::shared_ptr<const trust_store>>

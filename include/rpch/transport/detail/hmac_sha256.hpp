@@ -15,9 +15,9 @@ namespace rpch::inline RPCH_ABI::transport::detail {
 
 using sha256_digest = std::array<std::byte, 32>;
 
-/// HMAC-SHA256, RFC 2104. The states after the two padded keys are computed once and copied for each
-/// message; mbedTLS hashes the pads anew every time, which doubles the cost of PBKDF2. Wiped by
-/// mbedTLS when it is destroyed.
+/// HMAC-SHA256, RFC 2104. The states after the two padded keys are computed once and copied for
+/// each message; mbedTLS hashes the pads anew every time, which doubles the cost of PBKDF2. Wiped
+/// by mbedTLS when it is destroyed.
 class hmac_sha256 {
   public:
     /// @param key  borrowed, any length.

@@ -105,8 +105,8 @@ inline void set_tls12_only(mbedtls_ssl_config& conf) noexcept {
 #endif
 }
 
-/// x25519 and P-256 first: the curves of the default order cost twice the time. The larger ones stay
-/// allowed because the list also judges the keys in certificates.
+/// x25519 and P-256 first: the curves of the default order cost twice the time. The larger ones
+/// stay allowed because the list also judges the keys in certificates.
 inline void set_curves(mbedtls_ssl_config& conf) noexcept {
 #if MBEDTLS_VERSION_NUMBER >= 0x03010000
     static constexpr std::uint16_t groups[] = {

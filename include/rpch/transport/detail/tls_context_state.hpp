@@ -27,8 +27,9 @@ struct tls_context_state {
     std::string server_name;
 
     // The configuration points at all of these: it is declared last and freed first.
-    std::vector<int> cipher_suites;                            // ends with 0
-    std::array<const char*, 2> protocols{"http/1.1", nullptr}; // never h2: the channels are HTTP/1.1
+    std::vector<int> cipher_suites; // ends with 0
+    std::array<const char*, 2> protocols{"http/1.1",
+                                         nullptr}; // never h2: the channels are HTTP/1.1
     std::shared_ptr<const trust_store> authorities;
     tls::certificate chain;
     tls::private_key key;

@@ -43,20 +43,24 @@ RPCH_DECL std::optional<ip_octets> parse_ip(std::string_view text) {
         std::ranges::transform(octets, out.octets.begin(),
                                [](unsigned char c) { return static_cast<std::byte>(c); });
     };
-    if (address.is_v4()) put(address.to_v4().to_bytes());
-    else put(address.to_v6().to_bytes());
+    if (address.is_v4())
+        put(address.to_v4().to_bytes());
+    else
+        put(address.to_v6().to_bytes());
     return out;
 }
 
 RPCH_DECL std::string ip_text(byte_view octets) {
     if (octets.size() == 4) {
         asio::ip::address_v4::bytes_type v4{};
-        std::ranges::transform(octets, v4.begin(), [](std::byte b) { return std::to_integer<unsigned char>(b); });
+        std::ranges::transform(octets, v4.begin(),
+                               [](std::byte b) { return std::to_integer<unsigned char>(b); });
         return asio::ip::address_v4(v4).to_string();
     }
     if (octets.size() == 16) {
         asio::ip::address_v6::bytes_type v6{};
-        std::ranges::transform(octets, v6.begin(), [](std::byte b) { return std::to_integer<unsigned char>(b); });
+        std::ranges::transform(octets, v6.begin(),
+                               [](std::byte b) { return std::to_integer<unsigned char>(b); });
         return asio::ip::address_v6(v6).to_string();
     }
     return "malformed address";
@@ -106,10 +110,12 @@ RPCH_DECL bool is_for_ip(const mbedtls_x509_crt& crt, const ip_octets& address) 
            });
 }
 
-/// @return `text` with everything but printable ASCII replaced: it came from a peer and goes to logs.
+/// @return `text` with everything but printable ASCII replaced: it came from a peer and goes to
+/// logs.
 RPCH_DECL std::string printable(std::string_view text) {
     std::string out(text);
-    std::ranges::replace_if(out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+    std::ranges::replace_if(
+        out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
     return out;
 }
 
@@ -176,7 +182,8 @@ RPCH_DECL std::string verify_flags_text(std::uint32_t flags) {
 }
 
 RPCH_DECL errc verify_flags_error(std::uint32_t flags) noexcept {
-    static constexpr std::uint32_t time = MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE;
+    static constexpr std::uint32_t time =
+        MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE;
     static constexpr std::uint32_t name = MBEDTLS_X509_BADCERT_CN_MISMATCH;
     if ((flags & ~(time | name)) != 0) return errc::tls_untrusted;
     if ((flags & name) != 0) return errc::tls_name_mismatch;

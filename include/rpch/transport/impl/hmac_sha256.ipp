@@ -10,8 +10,10 @@ RPCH_DECL hmac_sha256::hmac_sha256(byte_view key) {
     for (tls::hash* context : {&inner_start_, &outer_start_, &running_})
         if (mbedtls_md_setup(context->get(), sha256, 0) != 0) throw std::bad_alloc();
     std::array<std::byte, block_bytes> padded{};
-    if (key.size() > block_bytes) mbedtls_md(sha256, tls::chars(key.data()), key.size(), tls::chars(padded.data()));
-    else std::ranges::copy(key, padded.begin());
+    if (key.size() > block_bytes)
+        mbedtls_md(sha256, tls::chars(key.data()), key.size(), tls::chars(padded.data()));
+    else
+        std::ranges::copy(key, padded.begin());
     for (std::byte& b : padded) b ^= std::byte{0x36};
     mbedtls_md_starts(inner_start_.get());
     mbedtls_md_update(inner_start_.get(), tls::chars(padded.data()), padded.size());
@@ -36,8 +38,10 @@ RPCH_DECL void hmac_sha256::finish(std::span<std::byte, 32> out) noexcept {
     mbedtls_md_finish(running_.get(), tls::chars(out.data()));
 }
 
-RPCH_DECL sha256_digest pbkdf2_sha256(byte_view password, byte_view salt, std::uint32_t iterations) {
-    static constexpr std::array<std::byte, 4> first_block{std::byte{0}, std::byte{0}, std::byte{0}, std::byte{1}};
+RPCH_DECL sha256_digest pbkdf2_sha256(byte_view password, byte_view salt,
+                                      std::uint32_t iterations) {
+    static constexpr std::array<std::byte, 4> first_block{std::byte{0}, std::byte{0}, std::byte{0},
+                                                          std::byte{1}};
     hmac_sha256 prf(password);
     sha256_digest u{};
     prf.start().update(salt).update(first_block).finish(u);

@@ -23,7 +23,8 @@ struct stored_password {
 RPCH_DECL std::string to_base64(byte_view bytes) {
     std::array<unsigned char, 64> text{};
     std::size_t length = 0;
-    mbedtls_base64_encode(text.data(), text.size(), &length, tls::chars(bytes.data()), bytes.size());
+    mbedtls_base64_encode(text.data(), text.size(), &length, tls::chars(bytes.data()),
+                          bytes.size());
     std::string out(core::as_text(std::as_bytes(std::span(text)).first(length)));
     while (out.ends_with('=')) out.pop_back();
     return out;
@@ -45,7 +46,8 @@ RPCH_DECL std::optional<stored_password> parse_password_hash(std::string_view te
     text.remove_prefix(password_hash_prefix.size());
     stored_password out;
     const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), out.iterations);
-    if (bad != std::errc{} || out.iterations == 0 || out.iterations > limits::password_iterations_max)
+    if (bad != std::errc{} || out.iterations == 0 ||
+        out.iterations > limits::password_iterations_max)
         return std::nullopt;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     if (!text.starts_with('$')) return std::nullopt;

@@ -20,7 +20,8 @@ class random_source {
     bool fill(byte_span out) noexcept {
         const std::scoped_lock lock(mutex_);
         while (ready_ && !out.empty()) {
-            const auto part = out.first(std::min<std::size_t>(out.size(), MBEDTLS_CTR_DRBG_MAX_REQUEST));
+            const auto part =
+                out.first(std::min<std::size_t>(out.size(), MBEDTLS_CTR_DRBG_MAX_REQUEST));
             if (mbedtls_ctr_drbg_random(drbg_.get(), tls::chars(part.data()), part.size()) != 0)
                 return false;
             out = out.subspan(part.size());

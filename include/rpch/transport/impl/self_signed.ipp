@@ -51,7 +51,8 @@ encode_alternative_names(const certificate_request& request) {
     }
     std::vector<unsigned char> out;
     if (!names.empty())
-        put_der(out, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE, std::as_bytes(std::span(names)));
+        put_der(out, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE,
+                std::as_bytes(std::span(names)));
     return out;
 }
 
@@ -101,7 +102,8 @@ RPCH_DECL result<std::string> write_certificate(const certificate_parts& parts) 
                                                   parts.not_after.c_str());
     });
     then([&] {
-        return mbedtls_x509write_crt_set_basic_constraints(crt.get(), parts.is_authority ? 1 : 0, -1);
+        return mbedtls_x509write_crt_set_basic_constraints(crt.get(), parts.is_authority ? 1 : 0,
+                                                           -1);
     });
     then([&] {
         return mbedtls_x509write_crt_set_key_usage(
@@ -129,15 +131,17 @@ RPCH_DECL result<std::string> write_certificate(const certificate_parts& parts) 
 
 /// @return the name as mbedTLS reads it; its special characters are refused instead of escaped.
 RPCH_DECL result<std::string> common_name_text(std::string_view name) {
-    const bool plain = std::ranges::all_of(
-        name, [](char c) { return c >= 0x20 && c < 0x7f && c != ',' && c != '=' && c != '\\' && c != '"'; });
+    const bool plain = std::ranges::all_of(name, [](char c) {
+        return c >= 0x20 && c < 0x7f && c != ',' && c != '=' && c != '\\' && c != '"';
+    });
     if (name.empty() || name.size() > 64 || !plain) return fail(errc::bad_setting);
     return "CN=" + std::string(name);
 }
 
 } // namespace detail
 
-RPCH_DECL test_authority::test_authority(std::unique_ptr<state> s) noexcept : state_(std::move(s)) {}
+RPCH_DECL test_authority::test_authority(std::unique_ptr<state> s) noexcept
+    : state_(std::move(s)) {}
 RPCH_DECL test_authority::test_authority(test_authority&&) noexcept = default;
 RPCH_DECL test_authority& test_authority::operator=(test_authority&&) noexcept = default;
 RPCH_DECL test_authority::~test_authority() = default;
@@ -164,7 +168,8 @@ RPCH_DECL result<test_authority> test_authority::make(const std::string& common_
     return test_authority(std::move(s));
 }
 
-RPCH_DECL result<issued_certificate> test_authority::issue(const certificate_request& request) const {
+RPCH_DECL result<issued_certificate>
+test_authority::issue(const certificate_request& request) const {
     const auto name = detail::common_name_text(request.common_name);
     if (!name) return fail(name.error());
     auto alternative_names = detail::encode_alternative_names(request);
@@ -183,7 +188,8 @@ RPCH_DECL result<issued_certificate> test_authority::issue(const certificate_req
     });
     if (!pem) return fail(pem.error());
     issued_certificate out{std::move(*pem), std::string(1024, '\0')};
-    if (mbedtls_pk_write_key_pem(key.get(), reinterpret_cast<unsigned char*>(out.private_key_pem.data()),
+    if (mbedtls_pk_write_key_pem(key.get(),
+                                 reinterpret_cast<unsigned char*>(out.private_key_pem.data()),
                                  out.private_key_pem.size()) != 0)
         return fail(errc::bad_setting);
     out.private_key_pem.resize(out.private_key_pem.find('\0'));

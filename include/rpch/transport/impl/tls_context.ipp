@@ -65,8 +65,7 @@ RPCH_DECL std::error_code configure(tls_context_state& s, const std::vector<std:
     tls::set_curves(conf);
     tls::set_signature_hashes(conf);
     tls::disable_renegotiation(conf);
-    if (mbedtls_ssl_conf_alpn_protocols(&conf, s.protocols.data()) != 0)
-        return errc::bad_setting;
+    if (mbedtls_ssl_conf_alpn_protocols(&conf, s.protocols.data()) != 0) return errc::bad_setting;
     return {};
 }
 
@@ -90,8 +89,8 @@ RPCH_DECL std::error_code load_identity(tls_context_state& s, const tls_server_o
                        "the certificate chain does not parse" +
                            (failed < 0 ? ": " + tls::error_text(failed) : ""))
             .value();
-    auto key = text_or_file("the private key", options.private_key_pem, options.private_key_file,
-                            why);
+    auto key =
+        text_or_file("the private key", options.private_key_pem, options.private_key_file, why);
     if (!key) return key.error();
     failed = tls::parse_key(*s.key.get(), *key);
     tls::wipe(*key);
@@ -111,8 +110,8 @@ RPCH_DECL std::error_code load_identity(tls_context_state& s, const tls_server_o
     return {};
 }
 
-/// The ticket key is used by all connections of the context: our lock, as mbedTLS has one only where
-/// it was built with threads.
+/// The ticket key is used by all connections of the context: our lock, as mbedTLS has one only
+/// where it was built with threads.
 RPCH_DECL int write_ticket(void* context, const mbedtls_ssl_session* session, unsigned char* start,
                            const unsigned char* end, std::size_t* length, std::uint32_t* lifetime) {
     auto& s = *static_cast<tls_context_state*>(context);
@@ -151,7 +150,8 @@ load_authorities(const tls_client_options& options, std::string* why) {
 
 } // namespace detail
 
-RPCH_DECL tls_context::tls_context(std::unique_ptr<detail::tls_context_state> s) noexcept : state_(std::move(s)) {}
+RPCH_DECL tls_context::tls_context(std::unique_ptr<detail::tls_context_state> s) noexcept
+    : state_(std::move(s)) {}
 RPCH_DECL tls_context::~tls_context() = default;
 
 RPCH_DECL result<std::shared_ptr<tls_context>>

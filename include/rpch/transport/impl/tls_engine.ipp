@@ -124,8 +124,9 @@ RPCH_DECL bool tls_engine::state::set_name(std::string_view server_name) {
     // The dot that ends an absolute name is part of neither SNI (RFC 6066 3) nor certificates.
     if (server_name.ends_with('.')) server_name.remove_suffix(1);
     name = std::string(server_name);
-    std::ranges::transform(name, name.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::ranges::transform(name, name.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    });
     if (name.empty() && shared().verify)
         return refuse(errc::bad_setting, "no server name to verify the certificate against");
     // An embedded zero would end the name early for mbedTLS.
@@ -157,8 +158,7 @@ RPCH_DECL bool tls_engine::state::set_up(std::string_view server_name, std::uint
 
 RPCH_DECL void tls_engine::state::offer_session() {
     const auto session = shared().sessions.find(session_key);
-    session_offered =
-        session != nullptr && mbedtls_ssl_set_session(ssl.get(), session->get()) == 0;
+    session_offered = session != nullptr && mbedtls_ssl_set_session(ssl.get(), session->get()) == 0;
 }
 
 /// Only a finished and verified handshake comes here, so what is resumed later was verified for the
@@ -174,8 +174,8 @@ RPCH_DECL std::string tls_engine::state::first_bytes_hint() const {
     const auto text = core::as_text(byte_view(first_bytes).first(first_bytes_count));
     if (text == "HTTP/" && !context->is_server())
         return " (the peer answers in plain HTTP: this port does not speak TLS)";
-    static constexpr std::string_view methods[] = {"RPC_I", "RPC_O", "GET /", "POST ", "HEAD ",
-                                                   "OPTIO", "CONNE"};
+    static constexpr std::string_view methods[] = {"RPC_I", "RPC_O", "GET /", "POST ",
+                                                   "HEAD ", "OPTIO", "CONNE"};
     if (context->is_server() && std::ranges::find(methods, text) != std::end(methods))
         return " (the peer speaks plain HTTP to a TLS port)";
     return {};
@@ -201,9 +201,9 @@ RPCH_DECL tls_status tls_engine::state::stopped(int code) {
     // A server that forgets its tickets in the middle of resuming: next time from the start.
     if (!established && session_offered) shared().sessions.erase(session_key);
     if (code == MBEDTLS_ERR_SSL_CONN_EOF || (code == 0 && end_of_input)) {
-        refuse(errc::tls_truncated, established
-                                        ? "the connection ended without close_notify"
-                                        : "the connection ended during the handshake" + first_bytes_hint());
+        refuse(errc::tls_truncated,
+               established ? "the connection ended without close_notify"
+                           : "the connection ended during the handshake" + first_bytes_hint());
     } else if (const auto result = mbedtls_ssl_get_verify_result(ssl.get());
                !established && shared().verify &&
                (verify_flags != 0 || code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)) {
@@ -220,8 +220,8 @@ RPCH_DECL tls_status tls_engine::state::stopped(int code) {
     return tls_status::failed;
 }
 
-RPCH_DECL tls_engine::tls_engine(std::shared_ptr<tls_context> context,
-                                 std::string_view server_name, std::uint16_t port)
+RPCH_DECL tls_engine::tls_engine(std::shared_ptr<tls_context> context, std::string_view server_name,
+                                 std::uint16_t port)
     : state_(std::make_unique<state>(std::move(context))) {
     Expects(state_->context != nullptr);
     state_->set_up(server_name, port);

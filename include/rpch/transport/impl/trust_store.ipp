@@ -9,7 +9,8 @@
 
 namespace rpch::inline RPCH_ABI::transport {
 
-RPCH_DECL trust_store::trust_store(std::unique_ptr<detail::trust_store_state> s) noexcept : state_(std::move(s)) {}
+RPCH_DECL trust_store::trust_store(std::unique_ptr<detail::trust_store_state> s) noexcept
+    : state_(std::move(s)) {}
 RPCH_DECL trust_store::~trust_store() = default;
 
 RPCH_DECL result<std::shared_ptr<const trust_store>> trust_store::from_pem(std::string_view pem,
@@ -18,8 +19,8 @@ RPCH_DECL result<std::shared_ptr<const trust_store>> trust_store::from_pem(std::
         return detail::explain(why, errc::too_large, "the list of authorities is too large");
     auto loaded = std::make_unique<detail::trust_store_state>();
     const std::string text(pem); // the parser wants a zero at the end
-    const int failed = mbedtls_x509_crt_parse(loaded->chain.get(), detail::tls::chars(text),
-                                              text.size() + 1);
+    const int failed =
+        mbedtls_x509_crt_parse(loaded->chain.get(), detail::tls::chars(text), text.size() + 1);
     // A positive number counts certificates it could not read.
     for (const mbedtls_x509_crt* crt = loaded->chain.get(); crt != nullptr; crt = crt->next)
         if (crt->raw.p != nullptr) ++loaded->count;
