@@ -11,7 +11,7 @@
 
 #include <rpch/channel/legs.hpp>
 #include <rpch/error.hpp>
-#include <rpch/rts/pdu.hpp>
+#include <rpch/rts/codec.hpp>
 
 namespace rpch::inline RPCH_ABI::channel {
 
@@ -71,8 +71,8 @@ struct close {
 struct opened {
     bool operator==(const opened&) const = default;
 };
-/// The machine is finished; the driver closes every leg that an earlier `close` or `refuse` does not
-/// already close in its own way. The last action of a machine, and the only one of its kind.
+/// The machine is finished; the driver closes every leg that an earlier `close` or `refuse` does
+/// not already close in its own way. The last action of a machine, and the only one of its kind.
 struct failed {
     std::error_code why;
     leg where; ///< The leg on which it was noticed.

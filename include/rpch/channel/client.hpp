@@ -43,7 +43,14 @@ struct client_settings {
 class client {
   public:
     /// The opening, 3.2.2.5.2 to 3.2.2.5.4.
-    enum class state : std::uint8_t { start, out_channel_wait, wait_a3w, wait_c2, opened, finished };
+    enum class state : std::uint8_t {
+        start,
+        out_channel_wait,
+        wait_a3w,
+        wait_c2,
+        opened,
+        finished
+    };
     /// The virtual IN channel of an open connection; replacement will use the second one.
     enum class in_state : std::uint8_t { opened, opened_a4w };
     /// The virtual OUT channel of an open connection; replacement will use all but the first.
@@ -73,8 +80,8 @@ class client {
     std::error_code on_rpc_sent(std::size_t bytes, time_point now, action_list& out);
     std::error_code on_rpc_waiting(std::size_t bytes, time_point now, action_list& out);
     std::error_code on_consumed(std::size_t bytes, time_point now, action_list& out);
-    /// Asks the inbound proxy for another TCP keep-alive interval, 2.2.4.46; before the connection is
-    /// open it becomes part of CONN/B1.
+    /// Asks the inbound proxy for another TCP keep-alive interval, 2.2.4.46; before the connection
+    /// is open it becomes part of CONN/B1.
     std::error_code set_client_keepalive(std::chrono::milliseconds interval, time_point now,
                                          action_list& out);
     std::error_code close(time_point now, action_list& out);
@@ -95,6 +102,8 @@ class client {
     std::error_code send_on_in(const rts::wire& pdu, time_point now, action_list& out);
     void set_timeout(std::uint32_t milliseconds, time_point now) noexcept;
     std::error_code end(std::error_code why, leg where, action_list& out);
+    static std::uint32_t wire_keepalive(std::chrono::milliseconds interval) noexcept;
+    static std::error_code http_failure(int status) noexcept;
 
     std::error_code keep_timeout(const rts::pdu& in, time_point now, action_list& out);
     std::error_code open_up(const rts::pdu& in, time_point now, action_list& out);
@@ -103,8 +112,6 @@ class client {
 
     client_settings settings_;
     state state_ = state::start;
-    in_state in_state_ = in_state::opened;
-    out_state out_state_ = out_state::opened;
     ending ending_;
     std::optional<time_point> deadline_;
     ping_timer silence_;

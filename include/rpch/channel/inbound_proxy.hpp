@@ -16,12 +16,13 @@ namespace rpch::inline RPCH_ABI::channel {
 
 /// What an inbound proxy brings to one RPC_IN_DATA request.
 struct inbound_proxy_settings {
-    /// ReceiveWindowSize for IN-H, bytes. The default is the most the command can say: Samba's client
-    /// hangs on an acknowledgement, so the first one should come as late as possible.
+    /// ReceiveWindowSize for IN-H, bytes. The default is the most the command can say: Samba's
+    /// client hangs on an acknowledgement, so the first one should come as late as possible.
     std::uint32_t receive_window = limits::receive_window_max;
     /// ConnectionTimeout told to the client by CONN/B2; clamped to the command's range.
     std::chrono::milliseconds connection_timeout{limits::connection_timeout_min_ms};
-    /// Content-Length of the request: the lifetime of IN-H, bytes. The one in CONN/B1 is information.
+    /// Content-Length of the request: the lifetime of IN-H, bytes. The one in CONN/B1 is
+    /// information.
     std::uint64_t content_length = limits::channel_lifetime_default;
     /// Who the client is, for CONN/B2.
     rts::client_address client{};
@@ -37,8 +38,8 @@ struct inbound_proxy_settings {
 /// Relays one virtual IN channel: IN-H from the client, IN-T to the server. Models `machine`.
 class inbound_proxy {
   public:
-    /// The states of 3.2.3.5; `connecting` is the wait for TCP within the step of CONN/B1. Replacement
-    /// of the channel will use opened_a5w and wait_b2.
+    /// The states of 3.2.3.5; `connecting` is the wait for TCP within the step of CONN/B1.
+    /// Replacement of the channel will use opened_a5w and wait_b2.
     enum class state : std::uint8_t {
         open_start,
         connecting,
@@ -64,7 +65,9 @@ class inbound_proxy {
     [[nodiscard]] std::error_code ended_with() const noexcept { return ending_.why(); }
     [[nodiscard]] state current() const noexcept { return state_; }
     /// @return the virtual connection cookie of CONN/B1; zeros before it came.
-    [[nodiscard]] const rts::cookie& virtual_connection() const noexcept { return hello_.virtual_connection; }
+    [[nodiscard]] const rts::cookie& virtual_connection() const noexcept {
+        return hello_.virtual_connection;
+    }
     /// @return the window towards the client, for tests and traces.
     [[nodiscard]] const receive_window& received() const noexcept { return received_; }
     /// @return the channel towards the server, for tests and traces.

@@ -15,8 +15,8 @@ namespace rpch::inline RPCH_ABI::channel {
 using time_point = std::chrono::steady_clock::time_point;
 
 /// One hop of a virtual connection as seen by one role, [MS-RPCH] 3.2.1.1.1. The client has the two
-/// HTTP hops, the server the two TCP hops, each proxy one of both kinds. A successor is the instance
-/// that is about to replace the default one of the same hop.
+/// HTTP hops, the server the two TCP hops, each proxy one of both kinds. A successor is the
+/// instance that is about to replace the default one of the same hop.
 enum class leg : std::uint8_t {
     in_http,
     in_tcp,

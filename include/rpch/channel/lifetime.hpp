@@ -10,9 +10,9 @@
 
 namespace rpch::inline RPCH_ABI::channel {
 
-/// Counts RPC and RTS bytes against a channel lifetime. The text uses one name for the count that the
-/// lifetime needs (ChannelLifetimeSent, 3.2.2.1.3) and for BytesSent, which counts RPC PDUs only; they
-/// are two numbers.
+/// Counts RPC and RTS bytes against a channel lifetime. The text uses one name for the count that
+/// the lifetime needs (ChannelLifetimeSent, 3.2.2.1.3) and for BytesSent, which counts RPC PDUs
+/// only; they are two numbers.
 class lifetime {
   public:
     /// @param bytes  Content-Length of the channel's request or response.
@@ -41,8 +41,8 @@ class lifetime {
 /// What the client keeps back of an IN channel for acknowledgements (56 bytes each), pings and the
 /// PDUs of a replacement; Windows begins to replace with so much left, [MS-RPCH] note B32.
 inline constexpr std::uint64_t in_lifetime_reserve_bytes = 4 * 1024;
-/// What the server keeps back of an OUT channel, note B51: the outbound proxy adds CONN/A3 and pings
-/// that it has not reported yet.
+/// What the server keeps back of an OUT channel, note B51: the outbound proxy adds CONN/A3 and
+/// pings that it has not reported yet.
 inline constexpr std::uint64_t out_lifetime_reserve_bytes = 8 * 1024;
 
 } // namespace rpch::inline RPCH_ABI::channel

@@ -2,6 +2,8 @@
 #ifndef RPCH_CHANNEL_MACHINE_HPP
 #define RPCH_CHANNEL_MACHINE_HPP
 
+#include <algorithm>
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <optional>
@@ -11,27 +13,31 @@
 #include <rpch/channel/actions.hpp>
 #include <rpch/channel/legs.hpp>
 #include <rpch/core/split_view.hpp>
-#include <rpch/rts/pdu.hpp>
+#include <rpch/limits.hpp>
+#include <rpch/rts/codec.hpp>
 
 namespace rpch::inline RPCH_ABI::channel {
 
-/// A channel machine: events in, actions out, no I/O. Each event function appends to `out` and returns
-/// the error that closed the machine, or none while it lives. A closed machine answers every event
-/// with that error and appends nothing. `action::failed` is appended exactly once, by the event that
-/// closes. Events:
+/// A channel machine: events in, actions out, no I/O. Each event function appends to `out` and
+/// returns the error that closed the machine, or none while it lives. A closed machine answers
+/// every event with that error and appends nothing. `action::failed` is appended exactly once, by
+/// the event that closes. Events:
 ///
 /// `start(now, out)`: the first event; arms the deadlines, a client opens its channels.
-/// `on_connected(leg, now, out)`: an `action::open` is done (client: the request head is written too).
-/// `on_pdu(leg, pdu, now, out)`: one whole PDU was read; `pdu.first` holds at least its first 24
+/// `on_connected(leg, now, out)`: an `action::open` is done (client: the request head is written
+/// too). `on_pdu(leg, pdu, now, out)`: one whole PDU was read; `pdu.first` holds at least its first
+/// 24
 ///   bytes, and the whole of an RTS PDU. Borrowed until the actions are performed (`forward`,
 ///   `deliver`).
-/// `on_written(leg, rpc_bytes, now, out)`: RPC bytes forwarded or sent on that leg, always whole PDUs,
+/// `on_written(leg, rpc_bytes, now, out)`: RPC bytes forwarded or sent on that leg, always whole
+/// PDUs,
 ///   have reached the socket.
 /// `on_closed(leg, why, now, out)`: the leg ended. No error, or errc::channel_closed, is an orderly
 ///   end; every other value is reported unchanged.
 /// `on_deadline(now, out)`: call it at `next_deadline()` or later; calling it early does no harm.
 /// `wants_input(leg)`: whether to go on reading that leg. False only after the peer has overrun its
-///   receive window; PDUs already read may still be handed in, at the price of the memory they take.
+///   receive window; PDUs already read may still be handed in, at the price of the memory they
+///   take.
 template <class T>
 concept machine = requires(T m, const T& c, leg l, const core::split_view& pdu, std::size_t bytes,
                            std::error_code why, time_point now, action_list& out) {
@@ -49,16 +55,18 @@ concept machine = requires(T m, const T& c, leg l, const core::split_view& pdu, 
 /// A machine at an end of the virtual connection, with an upper layer above it.
 ///
 /// `send_credit()`: bytes of whole RPC PDUs that may be sent now; 0 while closed.
-/// `on_rpc_sent(bytes, now, out)`: one whole RPC PDU of so many bytes, within the credit, was given to
+/// `on_rpc_sent(bytes, now, out)`: one whole RPC PDU of so many bytes, within the credit, was given
+/// to
 ///   the sending leg.
-/// `on_rpc_waiting(bytes, now, out)`: the upper layer has a PDU of so many bytes that the credit does
+/// `on_rpc_waiting(bytes, now, out)`: the upper layer has a PDU of so many bytes that the credit
+/// does
 ///   not cover. Nothing happens if an acknowledgement can help; the machine fails if none can
 ///   (errc::lifetime_exceeded, errc::too_large).
 /// `on_consumed(bytes, now, out)`: the upper layer has taken so many delivered RPC bytes.
 /// `close(now, out)`: the upper layer closes the virtual connection.
 template <class T>
-concept endpoint = machine<T> && requires(T m, const T& c, std::size_t bytes, time_point now,
-                                          action_list& out) {
+concept endpoint = machine<T> &&
+    requires(T m, const T& c, std::size_t bytes, time_point now, action_list& out) {
     { c.send_credit() } -> std::same_as<std::size_t>;
     { m.on_rpc_sent(bytes, now, out) } -> std::same_as<std::error_code>;
     { m.on_rpc_waiting(bytes, now, out) } -> std::same_as<std::error_code>;
@@ -91,17 +99,13 @@ template <class Row, class State>
 /// How a machine ended.
 class ending {
   public:
-    /// Notes the end and tells the driver, [MS-RPCH] 3.2.2.5.11, 3.2.3.5.10, 3.2.4.5.14, 3.2.5.5.13.
+    /// Notes the end and tells the driver,
+    /// [MS-RPCH] 3.2.2.5.11, 3.2.3.5.10, 3.2.4.5.14, 3.2.5.5.13.
     /// @return `why`, for the event function to return.
     std::error_code end(std::error_code why, leg where, action_list& out) {
         why_ = why;
         out.push_back(action::failed{why, where});
         return why;
-    }
-    /// As `end`, for an orderly end: what was sent on `other` before is still written.
-    std::error_code end_in_order(std::error_code why, leg where, leg other, action_list& out) {
-        out.push_back(action::close{other});
-        return end(why, where, out);
     }
     [[nodiscard]] std::error_code why() const noexcept { return why_; }
     [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(why_); }
@@ -109,6 +113,24 @@ class ending {
   private:
     std::error_code why_;
 };
+
+/// @return what an acknowledgement of either form says, [MS-RPCH] 2.2.4.50 and 2.2.4.51; `in` must
+/// be one.
+[[nodiscard]] inline rts::flow_control_acknowledgment
+acknowledgment_in(const rts::pdu& in) noexcept {
+    return in.kind() == rts::shape::flow_control_ack
+               ? rts::get<rts::flow_control_ack>(in).ack
+               : rts::get<rts::flow_control_ack_with_destination>(in).ack;
+}
+
+/// @return a ConnectionTimeout of ours brought into the command's range, 2.2.3.5.3: 3.2.1.1.6.1
+/// starts with
+///         30 s, which no PDU can carry.
+[[nodiscard]] constexpr std::chrono::milliseconds
+clamp_timeout(std::chrono::milliseconds timeout) noexcept {
+    return std::clamp(timeout, std::chrono::milliseconds{limits::connection_timeout_min_ms},
+                      std::chrono::milliseconds{limits::connection_timeout_max_ms});
+}
 
 /// @return the error to report for a leg that ended with `why`: an orderly end has a name, too.
 [[nodiscard]] inline std::error_code closing_reason(std::error_code why) noexcept {

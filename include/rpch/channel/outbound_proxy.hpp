@@ -32,8 +32,8 @@ struct outbound_proxy_settings {
     bool strict_windows = false;
 };
 
-/// Relays one virtual OUT channel: OUT-T from the server, OUT-H to the client, and pings the client.
-/// Models `machine`.
+/// Relays one virtual OUT channel: OUT-T from the server, OUT-H to the client, and pings the
+/// client. Models `machine`.
 class outbound_proxy {
   public:
     /// The states of 3.2.4.5; `connecting` is the wait for TCP within the step of CONN/A1.
@@ -65,7 +65,9 @@ class outbound_proxy {
     [[nodiscard]] std::error_code ended_with() const noexcept { return ending_.why(); }
     [[nodiscard]] state current() const noexcept { return state_; }
     /// @return the virtual connection cookie of CONN/A1; zeros before it came.
-    [[nodiscard]] const rts::cookie& virtual_connection() const noexcept { return hello_.virtual_connection; }
+    [[nodiscard]] const rts::cookie& virtual_connection() const noexcept {
+        return hello_.virtual_connection;
+    }
     /// @return the window towards the server, for tests and traces.
     [[nodiscard]] const receive_window& received() const noexcept { return received_; }
     /// @return the channel towards the client, for tests and traces.
@@ -75,16 +77,18 @@ class outbound_proxy {
   private:
     std::error_code on_rpc(leg from, const core::split_view& pdu, time_point now, action_list& out);
     std::error_code on_rts(leg from, const core::split_view& pdu, time_point now, action_list& out);
-    std::error_code forward(rts::destination to, std::size_t bytes, leg from, time_point now,
-                            action_list& out);
+    std::error_code forward(const rts::pdu& in, leg from, time_point now, action_list& out);
     /// Sends an RTS PDU of ours on OUT-H.
     std::error_code send_to_client(const rts::wire& pdu, time_point now, action_list& out);
+    /// Forwards the RTS PDU now being handled to OUT-H.
+    std::error_code pass(const rts::pdu& in, time_point now, action_list& out);
     std::error_code ping(time_point now, action_list& out);
     std::error_code end(std::error_code why, leg where, action_list& out);
 
     std::error_code connect(const rts::pdu& in, time_point now, action_list& out);
     std::error_code pass_c2(const rts::pdu& in, time_point now, action_list& out);
     std::error_code acknowledged(const rts::pdu& in, time_point now, action_list& out);
+    std::error_code ignore(const rts::pdu& in, time_point now, action_list& out);
 
     outbound_proxy_settings settings_;
     state state_ = state::open_start;

@@ -12,9 +12,10 @@
 namespace rpch::inline RPCH_ABI::channel {
 
 /// Says when a leg was silent for so long that a ping is due. The leg is looked at when half the
-/// timeout has passed since the last PDU known at the look before, so that traffic moves no deadline:
-/// `on_sent` is one store. Silence never lasts longer than half the timeout; the text's timer of the
-/// whole timeout with its "not if sent recently" could let one and a half pass (3.2.2.6.1, B35).
+/// timeout has passed since the last PDU known at the look before, so that traffic moves no
+/// deadline: `on_sent` is one store. Silence never lasts longer than half the timeout; the text's
+/// timer of the whole timeout with its "not if sent recently" could let one and a half pass
+/// (3.2.2.6.1, B35).
 class ping_timer {
   public:
     /// Starts or restarts with a new limit: a ping is due after `silence` without a PDU.
@@ -42,6 +43,9 @@ class ping_timer {
     time_point last_sent_{};
     std::optional<time_point> look_at_;
 };
+
+/// Ping bytes that an outbound proxy keeps to itself before it tells the server, note B50.
+inline constexpr std::uint32_t ping_bytes_kept_back = 1031;
 
 /// Bounds the ping traffic an outbound proxy reports, [MS-RPCH] 2.2.3.5.15 and note B17.
 class ping_budget {

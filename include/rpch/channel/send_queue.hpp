@@ -1,4 +1,5 @@
-// RPC PDUs that a proxy holds because the next hop is plugged or has no window. [MS-RPCH] 3.2.1.3.1.
+// RPC PDUs that a proxy holds because the next hop is plugged or has no window.
+// [MS-RPCH] 3.2.1.3.1.
 #ifndef RPCH_CHANNEL_SEND_QUEUE_HPP
 #define RPCH_CHANNEL_SEND_QUEUE_HPP
 

@@ -22,8 +22,8 @@ class sending_channel {
     /// Plugged, with an empty window.
     /// @param to  the leg this channel sends on.
     /// @param lifetime_bytes  what it may carry; a TCP hop has no limit.
-    explicit sending_channel(leg to, std::uint64_t lifetime_bytes =
-                                         std::numeric_limits<std::uint64_t>::max()) noexcept
+    explicit sending_channel(
+        leg to, std::uint64_t lifetime_bytes = std::numeric_limits<std::uint64_t>::max()) noexcept
         : to_(to), lifetime_(lifetime_bytes) {}
 
     /// Sets the window the peer has told, before the first RPC PDU is sent.

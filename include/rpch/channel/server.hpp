@@ -27,8 +27,8 @@ struct first_pdu {
 /// Reads the first PDU of a TCP connection that the server accepted, [MS-RPCH] 3.2.5.5. The driver
 /// looks the cookie up; if there is no such virtual connection it makes and starts a `server`; if
 /// there is one that does not expect this half (`server::expects`) it closes the newcomer with
-/// errc::cookie_in_use, since a known cookie must not be enough to end somebody's connection. Then it
-/// gives the PDU to `on_pdu`.
+/// errc::cookie_in_use, since a known cookie must not be enough to end somebody's connection. Then
+/// it gives the PDU to `on_pdu`.
 /// @param pdu  borrowed; one whole PDU.
 /// @errors errc::v1_not_supported for an RPC PDU (dialect 1), errc::not_supported for IN_R1/A2 and
 ///         OUT_R1/A4, errc::unexpected_pdu for other RTS PDUs, and the codec's errors.
@@ -79,9 +79,11 @@ class server {
     [[nodiscard]] state current() const noexcept { return state_; }
     [[nodiscard]] const rts::cookie& virtual_connection() const noexcept { return cookie_; }
     /// @return what the inbound proxy says of the client; for logs, never for access decisions.
-    [[nodiscard]] const rts::client_address& client() const noexcept { return in_.client; }
+    [[nodiscard]] const rts::client_address& client() const noexcept { return in_.client_address; }
     /// @return the association group cookie, which links virtual connections of one client.
-    [[nodiscard]] const rts::cookie& association_group() const noexcept { return in_.association_group; }
+    [[nodiscard]] const rts::cookie& association_group() const noexcept {
+        return in_.association_group;
+    }
     /// @return the largest RPC PDU that the outbound proxy's window can take; 0 before it is known.
     [[nodiscard]] std::uint32_t largest_pdu() const noexcept { return sending_.peer_window(); }
     [[nodiscard]] const receive_window& received() const noexcept { return received_; }
@@ -92,8 +94,9 @@ class server {
   private:
     std::error_code on_rpc(leg from, const core::split_view& pdu, action_list& out);
     std::error_code on_rts(leg from, const core::split_view& pdu, time_point now, action_list& out);
-    std::error_code forward(rts::destination to, std::size_t bytes, leg from, action_list& out);
-    std::error_code open_up(time_point now, action_list& out);
+    std::error_code forward(const rts::pdu& in, leg from, action_list& out);
+    /// Both halves are known: tells both proxies, 3.2.5.5.3.2.
+    std::error_code open_up(action_list& out);
     std::error_code end(std::error_code why, leg where, action_list& out);
 
     std::error_code keep_a2(const rts::pdu& in, time_point now, action_list& out);
@@ -105,8 +108,6 @@ class server {
 
     server_settings settings_;
     state state_ = state::start;
-    in_state in_state_ = in_state::opened;
-    out_state out_state_ = out_state::opened;
     ending ending_;
     std::optional<time_point> deadline_;
     ping_budget pings_;

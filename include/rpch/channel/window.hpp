@@ -4,25 +4,31 @@
 // and acknowledges after a release when it has advertised less than max(window / 2, F), F being the
 // largest fragment that it has to expect (never more than the window).
 //
-// Why data always moves. Let a receiver be given every PDU that was sent to it, and let whoever takes
-// its PDUs take all of them.
-//  1. The sender's window is what the receiver has advertised less what is on the way: both start at
-//     the window's size, and an acknowledgement {received, available} sets the sender's to available
-//     less the bytes that were on the way when it was written. Once nothing is on the way in either
-//     direction, the sender's window equals `advertised`.
-//  2. At the release that empties the receiver, available is the whole window. If advertised was below
-//     the threshold an acknowledgement goes out and advertised becomes the window; if not, advertised
-//     is at least F already. Either way advertised >= F, and it stays so until the next PDU arrives.
-//  3. So a sender whose next PDU has n <= F bytes is never left waiting: by 1 and 2 its window grows to
-//     at least F >= n. With the half-window rule alone, window / 2 <= advertised < n would be a state
-//     that nothing ends.
-//  4. F is no guess for a conforming peer: 5840 is assumed from the start (or the window, if smaller),
-//     a larger fragment is announced in max_xmit_frag of the bind or bind_ack that passes through the
-//     same hop before it, and what was announced nowhere is learnt from the largest PDU seen.
+// Why data always moves. Let a receiver be given every PDU that was sent to it, and let whoever
+// takes its PDUs take all of them.
+//  1. The sender's window is what the receiver has advertised less what is on the way: both start
+//  at
+//     the window's size, and an acknowledgement {received, available} sets the sender's to
+//     available less the bytes that were on the way when it was written. Once nothing is on the way
+//     in either direction, the sender's window equals `advertised`.
+//  2. At the release that empties the receiver, available is the whole window. If advertised was
+//  below
+//     the threshold an acknowledgement goes out and advertised becomes the window; if not,
+//     advertised is at least F already. Either way advertised >= F, and it stays so until the next
+//     PDU arrives.
+//  3. So a sender whose next PDU has n <= F bytes is never left waiting: by 1 and 2 its window
+//  grows to
+//     at least F >= n. With the half-window rule alone, window / 2 <= advertised < n would be a
+//     state that nothing ends.
+//  4. F is no guess for a conforming peer: 5840 is assumed from the start (or the window, if
+//  smaller),
+//     a larger fragment is announced in max_xmit_frag of the bind or bind_ack that passes through
+//     the same hop before it, and what was announced nowhere is learnt from the largest PDU seen.
 //  5. Over several hops: a relay releases a PDU when the next hop has taken it, which by 3, applied
-//     from the last hop backwards, always happens, provided that every role goes on reading every leg
-//     while another is blocked, and that no acknowledgement waits behind data. Reading goes on since
-//     the windows bound what has to be held; acknowledgements are RTS PDUs and bypass every queue.
+//     from the last hop backwards, always happens, provided that every role goes on reading every
+//     leg while another is blocked, and that no acknowledgement waits behind data. Reading goes on
+//     since the windows bound what has to be held; acknowledgements are RTS PDUs and bypass every
+//     queue.
 //
 // A sender that overruns the window is outside this argument. What it overran by is held (window
 // overrun), and its leg is not read until the rest is back within the window, so that memory stays
@@ -111,8 +117,8 @@ class send_window {
     std::uint32_t sent_ = 0;
 };
 
-/// Reads the fragment sizes that a bind, bind_ack, alter_context or alter_context_resp PDU announces,
-/// [C706] 12.6.4.3 and .4: the larger of max_xmit_frag and max_recv_frag.
+/// Reads the fragment sizes that a bind, bind_ack, alter_context or alter_context_resp PDU
+/// announces, [C706] 12.6.4.3 and .4: the larger of max_xmit_frag and max_recv_frag.
 /// @param pdu  borrowed; one whole RPC PDU with its first 24 bytes in `first`.
 /// @return bytes; 0 for every other PDU and for one too short to have the fields.
 [[nodiscard]] RPCH_DECL std::size_t announced_fragment(const core::split_view& pdu) noexcept;

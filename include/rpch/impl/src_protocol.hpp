@@ -11,6 +11,12 @@
 #include <rpch/auth/impl/basic.ipp>
 #include <rpch/auth/impl/offers.ipp>
 #include <rpch/auth/impl/users_file.ipp>
+#include <rpch/channel/impl/client.ipp>
+#include <rpch/channel/impl/inbound_proxy.ipp>
+#include <rpch/channel/impl/outbound_proxy.ipp>
+#include <rpch/channel/impl/sending_channel.ipp>
+#include <rpch/channel/impl/server.ipp>
+#include <rpch/channel/impl/window.ipp>
 #include <rpch/core/impl/base64.ipp>
 #include <rpch/dcerpc/impl/common_header.ipp>
 #include <rpch/http/impl/body.ipp>

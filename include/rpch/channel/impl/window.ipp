@@ -11,7 +11,8 @@
 namespace rpch::inline RPCH_ABI::channel {
 
 RPCH_DECL receive_window::receive_window(std::uint32_t bytes) noexcept
-    : size_(bytes), advertised_(bytes),
+    : size_(bytes),
+      advertised_(bytes),
       fragment_(std::min<std::uint32_t>(bytes, limits::fragment_bytes_default)) {}
 
 RPCH_DECL void receive_window::on_received(std::size_t n) noexcept {
