@@ -18,7 +18,15 @@
 #include <rpch/channel/impl/server.ipp>
 #include <rpch/channel/impl/window.ipp>
 #include <rpch/core/impl/base64.ipp>
+#include <rpch/dcerpc/impl/association_groups.ipp>
+#include <rpch/dcerpc/impl/bind_pdu.ipp>
+#include <rpch/dcerpc/impl/call_pdu.ipp>
+#include <rpch/dcerpc/impl/client_association.ipp>
 #include <rpch/dcerpc/impl/common_header.ipp>
+#include <rpch/dcerpc/impl/reassembly.ipp>
+#include <rpch/dcerpc/impl/sec_trailer.ipp>
+#include <rpch/dcerpc/impl/server_association.ipp>
+#include <rpch/dcerpc/impl/string_binding.ipp>
 #include <rpch/http/impl/body.ipp>
 #include <rpch/http/impl/channel_request.ipp>
 #include <rpch/http/impl/eeinfo.ipp>

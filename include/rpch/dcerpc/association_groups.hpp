@@ -1,0 +1,46 @@
+// The association groups of a server, [C706] 9.5.1: connections of one client that share context
+// handles.
+#ifndef RPCH_DCERPC_ASSOCIATION_GROUPS_HPP
+#define RPCH_DCERPC_ASSOCIATION_GROUPS_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+
+#include <rpch/config.hpp>
+
+namespace rpch::inline RPCH_ABI::dcerpc {
+
+/// Hands out group ids and counts the connections of each. One per server; outlives the machines
+/// that were given it. Thread-safe, because the connections of one server may run on several
+/// threads.
+class association_groups {
+  public:
+    /// @param first  the first id; give a random one, so that ids of two runs of a server differ
+    /// and a
+    ///               client of the former run does not join a group of the latter.
+    explicit association_groups(std::uint32_t first = 1) noexcept : next_(first) {}
+
+    /// Adds a connection to a group.
+    /// @param wanted  an existing group, or 0 for a new one.
+    /// @return the group's id, never 0; 0 if `wanted` does not exist.
+    [[nodiscard]] RPCH_DECL std::uint32_t join(std::uint32_t wanted);
+    /// Takes a connection out of its group; the last one ends the group. 0 is ignored.
+    RPCH_DECL void leave(std::uint32_t group);
+    /// @return how many groups there are.
+    [[nodiscard]] RPCH_DECL std::size_t size() const;
+
+  private:
+    mutable std::mutex mutex_{};
+    std::unordered_map<std::uint32_t, std::size_t> connections_{};
+    std::uint32_t next_;
+};
+
+} // namespace rpch::inline RPCH_ABI::dcerpc
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/dcerpc/impl/association_groups.ipp>
+#endif
+
+#endif

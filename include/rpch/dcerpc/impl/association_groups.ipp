@@ -1,0 +1,31 @@
+#include <rpch/dcerpc/association_groups.hpp>
+
+namespace rpch::inline RPCH_ABI::dcerpc {
+
+RPCH_DECL std::uint32_t association_groups::join(std::uint32_t wanted) {
+    const std::lock_guard lock(mutex_);
+    if (wanted != 0) {
+        const auto found = connections_.find(wanted);
+        if (found == connections_.end()) return 0;
+        ++found->second;
+        return wanted;
+    }
+    std::uint32_t id = next_;
+    while (id == 0 || connections_.contains(id)) ++id; // the counter wraps, and groups may last
+    connections_.emplace(id, 1);
+    next_ = id + 1;
+    return id;
+}
+
+RPCH_DECL void association_groups::leave(std::uint32_t group) {
+    const std::lock_guard lock(mutex_);
+    const auto found = connections_.find(group);
+    if (found != connections_.end() && --found->second == 0) connections_.erase(found);
+}
+
+RPCH_DECL std::size_t association_groups::size() const {
+    const std::lock_guard lock(mutex_);
+    return connections_.size();
+}
+
+} // namespace rpch::inline RPCH_ABI::dcerpc

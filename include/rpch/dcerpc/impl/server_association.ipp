@@ -1,0 +1,399 @@
+#include <rpch/dcerpc/server_association.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include <rpch/dcerpc/detail/fragment_size.hpp>
+
+namespace rpch::inline RPCH_ABI::dcerpc {
+
+RPCH_DECL server_association::server_association(std::span<const offered_interface> offered,
+                                                 association_groups& groups,
+                                                 const server_association_options& options)
+    : offered_(offered),
+      groups_(groups),
+      options_(options),
+      budget_{options.limits.call_bytes_max, options.limits.reassembly_bytes_max},
+      xmit_frag_(detail::usable_fragment(options.limits.fragment_bytes)),
+      recv_frag_(xmit_frag_) {}
+
+RPCH_DECL server_association::~server_association() { groups_.leave(assoc_group_id_); }
+
+// Commands.
+
+RPCH_DECL std::error_code server_association::respond(std::uint32_t call_id,
+                                                      std::vector<std::byte> stub) {
+    const auto found = answerable(call_id);
+    if (!found) return found.error();
+    call& c = **found;
+    if (c.orphaned || c.maybe) {
+        calls_.erase(call_id);
+        return {};
+    }
+    if (stub.size() > options_.limits.call_bytes_max) {
+        static_cast<void>(fault(call_id, rpc_status::nca_out_args_too_big));
+        return errc::too_large;
+    }
+    c.answer = std::move(stub);
+    c.at = call_state::answering;
+    ready_.push(call_id);
+    return {};
+}
+
+RPCH_DECL std::error_code server_association::fault(std::uint32_t call_id, rpc_status status,
+                                                    bool did_not_execute) {
+    const auto found = answerable(call_id);
+    if (!found) return found.error();
+    const call& c = **found;
+    if (status == rpc_status::ok) status = rpc_status::nca_fault_unspec;
+    if (!c.orphaned && !c.maybe)
+        queue_fault(call_id, c.context_id, status, did_not_execute, c.cancels);
+    calls_.erase(call_id);
+    return {};
+}
+
+RPCH_DECL void server_association::request_shutdown() {
+    if (state_ != state::bound) return;
+    shutdown p;
+    p.header.flags = pfc::first_frag | pfc::last_frag;
+    static_cast<void>(encode_shutdown(p, control_.append(encoded_size(p))));
+}
+
+RPCH_DECL void server_association::close(std::error_code why) {
+    end(why);
+    control_.clear();
+}
+
+/// Ends the machine, but for the PDUs that tell the client why.
+RPCH_DECL void server_association::end(std::error_code why) {
+    if (state_ == state::closed) return;
+    state_ = state::closed;
+    closed_with_ = why;
+    calls_.clear();
+    ready_.clear();
+    contexts_.clear();
+    groups_.leave(std::exchange(assoc_group_id_, 0));
+}
+
+// Input.
+
+RPCH_DECL std::error_code server_association::on_pdu(byte_view pdu, server_event_list& out) {
+    if (state_ == state::closed) return closed_with_;
+    const std::error_code ec = control_.size() > options_.limits.control_bytes_max
+                                   ? make_error_code(errc::too_large)
+                                   : dispatch(pdu, out);
+    if (ec) end(ec);
+    return ec;
+}
+
+RPCH_DECL std::error_code server_association::dispatch(byte_view pdu, server_event_list& out) {
+    const auto h = decode_common_header(pdu);
+    if (!h) {
+        if (h.error() == errc::bad_version && pdu.size() >= common_header_bytes &&
+            peek_type(pdu) == pdu_type::bind) // a later protocol version, to be told ours
+            return refuse_bind({}, bind_reject_reason::protocol_version_not_supported, h.error());
+        return h.error();
+    }
+    // Measured by what we offered, not by what a client that proposes less made of it: our buffers
+    // are as large as our offer, and Windows accepts the same.
+    if (state_ == state::bound && h->frag_length > recv_frag_)
+        return refuse(*h, 0, rpc_status::nca_proto_error, errc::bad_frag_length);
+    switch (h->type) {
+    case pdu_type::request: return on_request(pdu, *h, out);
+    case pdu_type::bind: return on_bind(pdu, *h);
+    case pdu_type::alter_context: return on_alter_context(pdu, *h);
+    case pdu_type::co_cancel:
+    case pdu_type::orphaned: return on_notice(pdu, *h, out);
+    // The seam for security at the RPC level: no handshake is open that a third leg could end.
+    case pdu_type::auth3: return errc::security_not_supported;
+    case pdu_type::response:
+    case pdu_type::fault:
+    case pdu_type::bind_ack:
+    case pdu_type::bind_nak:
+    case pdu_type::alter_context_resp:
+    case pdu_type::shutdown:
+    case pdu_type::rts: break;
+    }
+    return errc::unexpected_pdu;
+}
+
+RPCH_DECL std::error_code server_association::on_bind(byte_view pdu, const common_header& h) {
+    using reason = bind_reject_reason;
+    if (state_ != state::unbound)
+        return refuse_bind(h, reason::not_specified, errc::unexpected_pdu);
+    const auto asked = decode_bind(pdu);
+    if (!asked) {
+        const bool many = asked.error() == errc::too_many;
+        return refuse_bind(h, many ? reason::local_limit_exceeded : reason::not_specified,
+                           asked.error());
+    }
+    if (asked->auth)
+        return refuse_bind(h, reason::authentication_type_not_recognized,
+                           errc::security_not_supported);
+    assoc_group_id_ = groups_.join(asked->assoc_group_id);
+    if (assoc_group_id_ == 0) return refuse_bind(h, reason::not_specified, errc::bad_value);
+    // One size for both directions, as Windows and Samba answer.
+    xmit_frag_ =
+        detail::usable_fragment(std::min({recv_frag_, asked->max_xmit_frag, asked->max_recv_frag}));
+    state_ = state::bound;
+    acknowledge(*asked, pdu_type::bind_ack);
+    return {};
+}
+
+RPCH_DECL std::error_code server_association::on_alter_context(byte_view pdu,
+                                                               const common_header& h) {
+    if (state_ != state::bound)
+        return refuse(h, 0, rpc_status::nca_proto_error, errc::unexpected_pdu);
+    const auto asked = decode_bind(pdu, pdu_type::alter_context);
+    if (!asked) return refuse(h, 0, rpc_status::nca_proto_error, asked.error());
+    if (asked->auth) return refuse(h, 0, rpc_status::access_denied, errc::security_not_supported);
+    acknowledge(*asked, pdu_type::alter_context_resp);
+    return {};
+}
+
+/// Queues the answer to a bind or alter_context.
+RPCH_DECL void server_association::acknowledge(const bind& asked, pdu_type type) {
+    bind_ack ack;
+    ack.header.call_id = asked.header.call_id;
+    ack.header.flags = pfc::first_frag | pfc::last_frag;
+    ack.max_xmit_frag = xmit_frag_;
+    ack.max_recv_frag = xmit_frag_;
+    ack.assoc_group_id = assoc_group_id_;
+    if (type == pdu_type::bind_ack) {
+        ack.header.flags |= asked.header.flags & pfc::concurrent_multiplexing;
+        ack.secondary_address = options_.secondary_address;
+    }
+    ack.results.reserve(asked.contexts.size());
+    for (const presentation_context& c : asked.contexts) ack.results.push_back(negotiate(c));
+    static_cast<void>(encode_bind_ack(ack, control_.append(encoded_size(ack)), type));
+}
+
+RPCH_DECL context_result server_association::negotiate(const presentation_context& asked) {
+    const auto rejection = [](provider_reason why) {
+        return context_result{
+            context_answer::provider_rejection, static_cast<std::uint16_t>(why), {}};
+    };
+    if (asked.transfer_syntaxes.size() == 1)
+        if (const auto features = features_of(asked.transfer_syntaxes.front()))
+            return {context_answer::negotiate_ack,
+                    static_cast<std::uint16_t>(*features & options_.features),
+                    {}};
+
+    // [C706] 3.1.1: the server's minor version is the client's or a later one.
+    const auto fits = [&](const offered_interface& i) {
+        return i.id.id == asked.interface.id && i.id.major == asked.interface.major &&
+               i.id.minor >= asked.interface.minor;
+    };
+    const auto found = std::find_if(offered_.begin(), offered_.end(), fits);
+    if (found == offered_.end()) return rejection(provider_reason::abstract_syntax_not_supported);
+
+    const std::span<const interface_id> ours = found->transfer_syntaxes.empty()
+                                                   ? std::span(&ndr20, 1)
+                                                   : std::span(found->transfer_syntaxes);
+    const auto& theirs = asked.transfer_syntaxes;
+    const auto syntax = std::find_first_of(ours.begin(), ours.end(), theirs.begin(), theirs.end());
+    if (syntax == ours.end()) return rejection(provider_reason::transfer_syntaxes_not_supported);
+
+    const context made{asked.id, static_cast<std::size_t>(found - offered_.begin()), *syntax};
+    if (const context* before = find_context(asked.id)) {
+        // The same again is harmless and done by Windows; calls may rely on what an id means.
+        if (before->interface != made.interface || before->transfer_syntax != made.transfer_syntax)
+            return rejection(provider_reason::not_specified);
+    } else if (contexts_.size() >= options_.limits.contexts_max) {
+        return rejection(provider_reason::local_limit_exceeded);
+    } else {
+        contexts_.push_back(made);
+    }
+    return {context_answer::acceptance, 0, *syntax};
+}
+
+RPCH_DECL std::error_code server_association::on_request(byte_view pdu, const common_header& h,
+                                                         server_event_list& out) {
+    if (state_ != state::bound)
+        return refuse(h, 0, rpc_status::nca_proto_error, errc::unexpected_pdu);
+    const auto r = decode_request(pdu);
+    if (!r) return refuse(h, 0, rpc_status::nca_proto_error, r.error());
+    if (r->auth)
+        return refuse(h, r->context_id, rpc_status::access_denied, errc::security_not_supported);
+    if (call* c = calls_.find(h.call_id)) return take_fragment(*c, *r, out);
+
+    if (h.is_first()) return on_first_fragment(*r, out);
+    if (refused_call_ != h.call_id)
+        return refuse(h, r->context_id, rpc_status::nca_proto_error, errc::fragment_order);
+    if (h.is_last()) refused_call_.reset();
+    return {};
+}
+
+RPCH_DECL std::error_code server_association::on_first_fragment(const request& r,
+                                                                server_event_list& out) {
+    const common_header& h = r.header;
+    const context* on = find_context(r.context_id);
+    const bool busy = calls_.size() >= options_.limits.calls_max;
+    if (on == nullptr || busy) {
+        // The connection goes on: the fault names neither context nor cause to doubt the stream.
+        // What else comes of the call is dropped; a client that sends more than one refused call at
+        // a time should have stopped at the fault.
+        const auto status = busy ? rpc_status::nca_server_too_busy : rpc_status::nca_unk_if;
+        if ((h.flags & pfc::maybe) == 0) queue_fault(h.call_id, 0, status, true, 0);
+        refused_call_.reset();
+        if (!h.is_last()) refused_call_ = h.call_id;
+        return {};
+    }
+    call& c = calls_.insert(h.call_id);
+    c.context_id = r.context_id;
+    c.interface = on->interface;
+    c.opnum = r.opnum;
+    c.object = r.object;
+    c.maybe = (h.flags & pfc::maybe) != 0;
+    return take_fragment(c, r, out);
+}
+
+RPCH_DECL std::error_code server_association::take_fragment(call& c, const request& r,
+                                                            server_event_list& out) {
+    const common_header& h = r.header;
+    const auto broken = [&] {
+        return refuse(h, r.context_id, rpc_status::nca_proto_error, errc::fragment_order);
+    };
+    if (c.at != call_state::receiving || r.opnum != c.opnum) return broken();
+    // Only the first fragment need tell the object; where later ones do, it is the same.
+    if (r.object && r.object != c.object) return broken();
+    const auto ec = c.arguments.add(h, r.context_id, r.alloc_hint, r.stub, budget_);
+    if (ec == errc::too_large)
+        return refuse(h, r.context_id, rpc_status::nca_fault_remote_no_memory, ec);
+    if (ec) return broken();
+    if ((h.flags & pfc::pending_cancel) != 0 && c.cancels < 0xFF) ++c.cancels;
+    if (!h.is_last()) return {};
+
+    c.at = call_state::executing;
+    out.emplace_back(call_received{.call_id = c.id,
+                                   .interface = c.interface,
+                                   .opnum = c.opnum,
+                                   .object = c.object,
+                                   .order = h.order,
+                                   .maybe = c.maybe,
+                                   .stub = c.arguments.take(budget_)});
+    if (c.cancels != 0) out.emplace_back(call_cancelled{c.id});
+    return {};
+}
+
+/// co_cancel and orphaned. For a call that is not known they crossed its answer and mean nothing.
+RPCH_DECL std::error_code server_association::on_notice(byte_view pdu, const common_header& h,
+                                                        server_event_list& out) {
+    const auto p = decode_call_notice(pdu, h.type);
+    if (!p) return p.error();
+    if (p->auth) return errc::security_not_supported;
+    call* c = calls_.find(h.call_id);
+    if (c == nullptr || c->orphaned) return {};
+    if (h.type == pdu_type::co_cancel) {
+        if (c->cancels < 0xFF) ++c->cancels;
+        // Later notices tell the application nothing new, and before the call it knows nothing of
+        // it.
+        if (c->at == call_state::executing && c->cancels == 1)
+            out.emplace_back(call_cancelled{c->id});
+        return {};
+    }
+    if (c->at == call_state::executing) {
+        c->orphaned = true; // the id stays taken until the application has answered
+        out.emplace_back(call_orphaned{c->id});
+        return {};
+    }
+    if (c->at == call_state::answering) ready_.remove(c->id);
+    static_cast<void>(c->arguments.take(budget_));
+    calls_.erase(c->id);
+    return {};
+}
+
+/// Queues a bind_nak.
+/// @return `why`, which closes the machine.
+RPCH_DECL std::error_code server_association::refuse_bind(const common_header& h,
+                                                          bind_reject_reason reason,
+                                                          std::error_code why) {
+    bind_nak p;
+    p.header.call_id = h.call_id;
+    p.header.flags = pfc::first_frag | pfc::last_frag;
+    p.reason = reason;
+    static_cast<void>(encode_bind_nak(p, control_.append(encoded_size(p))));
+    return why;
+}
+
+/// Queues a fault that is the last word to a client that broke the protocol.
+/// @return `why`, which closes the machine.
+RPCH_DECL std::error_code server_association::refuse(const common_header& h,
+                                                     std::uint16_t context_id, rpc_status status,
+                                                     std::error_code why) {
+    queue_fault(h.call_id, context_id, status, true, 0);
+    return why;
+}
+
+// Output.
+
+RPCH_DECL bool server_association::has_output() const noexcept {
+    return !control_.empty() || !ready_.empty();
+}
+
+RPCH_DECL std::size_t server_association::next_output_size() const noexcept {
+    if (!control_.empty()) return control_.front_size();
+    return ready_.empty() ? 0 : encoded_size(next_fragment(*calls_.find(ready_.front())));
+}
+
+RPCH_DECL std::size_t server_association::write_output(byte_span out) {
+    if (!control_.empty()) return control_.pop(out);
+    if (ready_.empty()) return 0;
+    call& c = *calls_.find(ready_.front());
+    const response fragment = next_fragment(c);
+    const std::size_t n = encode_response(fragment, out);
+    if (n == 0) return 0;
+    c.sent += fragment.stub.size();
+    if (fragment.header.is_last()) {
+        ready_.pop();
+        calls_.erase(c.id);
+    }
+    return n;
+}
+
+RPCH_DECL response server_association::next_fragment(const call& c) const noexcept {
+    response r;
+    const std::size_t left = c.answer.size() - c.sent;
+    const std::size_t share = detail::stub_share(left, xmit_frag_, response_header_bytes);
+    r.header.call_id = c.id;
+    if (c.sent == 0) r.header.flags |= pfc::first_frag;
+    if (share == left) r.header.flags |= pfc::last_frag;
+    r.alloc_hint = detail::to_alloc_hint(left);
+    r.context_id = c.context_id;
+    r.cancel_count = c.cancels;
+    r.stub = byte_view(c.answer).subspan(c.sent, share);
+    return r;
+}
+
+RPCH_DECL void server_association::queue_fault(std::uint32_t call_id, std::uint16_t context_id,
+                                               rpc_status status, bool did_not_execute,
+                                               std::uint8_t cancels) {
+    dcerpc::fault p;
+    p.header.call_id = call_id;
+    p.header.flags = pfc::first_frag | pfc::last_frag;
+    if (did_not_execute) p.header.flags |= pfc::did_not_execute;
+    p.alloc_hint =
+        fault_bytes; // less 32, the bytes of extended error information, [MS-RPCE] 2.2.2.8
+    p.context_id = context_id;
+    p.cancel_count = cancels;
+    p.status = status;
+    static_cast<void>(encode_fault(p, control_.append(encoded_size(p))));
+}
+
+RPCH_DECL const server_association::context*
+server_association::find_context(std::uint16_t id) const noexcept {
+    const auto found = std::find_if(contexts_.begin(), contexts_.end(),
+                                    [&](const context& c) { return c.id == id; });
+    return found == contexts_.end() ? nullptr : &*found;
+}
+
+/// @return the call that the application may answer now.
+RPCH_DECL result<server_association::call*>
+server_association::answerable(std::uint32_t call_id) noexcept {
+    if (state_ == state::closed) return fail(closed_with_);
+    call* c = calls_.find(call_id);
+    if (c == nullptr || c->at != call_state::executing) return fail(errc::bad_call_id);
+    return c;
+}
+
+} // namespace rpch::inline RPCH_ABI::dcerpc

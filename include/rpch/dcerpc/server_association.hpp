@@ -1,0 +1,194 @@
+// The server's end of one connection. [C706] 9.5, 12.6 and [MS-RPCE] 3.3.3. A machine without I/O:
+// PDUs and answers go in, events and PDUs come out.
+#ifndef RPCH_DCERPC_SERVER_ASSOCIATION_HPP
+#define RPCH_DCERPC_SERVER_ASSOCIATION_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <system_error>
+#include <variant>
+#include <vector>
+
+#include <rpch/core/bytes.hpp>
+#include <rpch/core/uuid.hpp>
+#include <rpch/dcerpc/association_groups.hpp>
+#include <rpch/dcerpc/association_options.hpp>
+#include <rpch/dcerpc/bind_pdu.hpp>
+#include <rpch/dcerpc/call_pdu.hpp>
+#include <rpch/dcerpc/detail/call_table.hpp>
+#include <rpch/dcerpc/detail/control_queue.hpp>
+#include <rpch/dcerpc/detail/fifo.hpp>
+#include <rpch/dcerpc/detail/reassembly.hpp>
+#include <rpch/error.hpp>
+#include <rpch/result.hpp>
+
+namespace rpch::inline RPCH_ABI::dcerpc {
+
+/// A whole request. Answer it with respond() or fault(), whenever and in whatever order.
+struct call_received {
+    std::uint32_t call_id = 0;
+    std::size_t interface = 0; ///< Index into the offered interfaces.
+    std::uint16_t opnum = 0;   ///< Not checked: the machine does not know the operations.
+    std::optional<uuid> object{};
+    core::byte_order order = core::byte_order::little; ///< Of the integers in `stub`.
+    bool maybe = false; ///< No answer is wanted; respond() must be called all the same.
+    std::vector<std::byte> stub{};
+};
+/// The client asks to stop a call that was received; answer it as before, or with
+/// rpc_status::nca_fault_cancel.
+struct call_cancelled {
+    std::uint32_t call_id = 0;
+};
+/// The client gave a call up; its answer will be dropped but must still be given.
+struct call_orphaned {
+    std::uint32_t call_id = 0;
+};
+
+using server_event = std::variant<call_received, call_cancelled, call_orphaned>;
+using server_event_list = std::vector<server_event>;
+
+/// An interface that the server offers, with its transfer syntaxes in order of preference; none
+/// means NDR 2.0 alone.
+struct offered_interface {
+    interface_id id{};
+    std::vector<interface_id> transfer_syntaxes{};
+};
+
+struct server_association_options {
+    association_limits limits{};
+    /// The address for further connections of the group: for both protocol sequences, the TCP port
+    /// in decimal, [MS-RPCE] 2.2.2.
+    std::string secondary_address{};
+    /// Features we agree to when a client offers them, [MS-RPCE] 3.3.1.5.3.
+    std::uint8_t features = bind_feature::keep_connection_on_orphan;
+};
+
+/// The server machine of one connection. See client_association for the loop around it and for the
+/// order of output.
+///
+/// When on_pdu() returns an error, has_output() may still tell of one PDU for the peer, a bind_nak
+/// or a fault: send it if that is easy, then close the connection.
+class server_association {
+  public:
+    /// @param offered  borrowed; must outlive the machine, or until nothing more is received.
+    /// @param groups   borrowed; must outlive the machine.
+    server_association(std::span<const offered_interface> offered, association_groups& groups,
+                       const server_association_options& options = {});
+    ~server_association();
+    server_association(const server_association&) = delete;
+    server_association& operator=(const server_association&) = delete;
+
+    // Commands.
+
+    /// Answers a call.
+    /// @param stub  owned from here on; little-endian data.
+    /// @errors errc::bad_call_id if no such call waits for an answer; errc::too_large above
+    ///         call_bytes_max, and the client gets a fault; the closing error once closed.
+    std::error_code respond(std::uint32_t call_id, std::vector<std::byte> stub);
+    /// Answers a call with a fault.
+    /// @param status  rpc_status::ok is sent as nca_fault_unspec, for a fault must not carry it,
+    ///                [MS-RPCE] 3.3.3.5.1.
+    /// @param did_not_execute  tells the client that it may repeat the call.
+    /// @errors as respond().
+    std::error_code fault(std::uint32_t call_id, rpc_status status, bool did_not_execute = false);
+    /// Asks the client to close the connection when it is idle.
+    void request_shutdown();
+    /// Ends the machine: what waits to be sent is dropped, answers are refused from now on.
+    void close(std::error_code why);
+
+    // Input.
+
+    /// Takes one whole PDU.
+    /// @param pdu  borrowed; contiguous, frag_length bytes.
+    /// @param out  appended to.
+    /// @return nothing, or the error that closed the machine.
+    std::error_code on_pdu(byte_view pdu, server_event_list& out);
+
+    // Output.
+
+    [[nodiscard]] bool has_output() const noexcept;
+    /// @return the bytes that the next write_output() needs; 0 without output.
+    [[nodiscard]] std::size_t next_output_size() const noexcept;
+    /// Writes exactly one whole PDU.
+    /// @return its size, next_output_size(); 0 if there is none or `out` is too small.
+    std::size_t write_output(byte_span out);
+
+    // State.
+
+    [[nodiscard]] bool is_bound() const noexcept { return state_ == state::bound; }
+    [[nodiscard]] std::error_code closed_with() const noexcept { return closed_with_; }
+    /// Calls that are being received, executed or answered.
+    [[nodiscard]] std::size_t calls() const noexcept { return calls_.size(); }
+    [[nodiscard]] std::uint32_t assoc_group_id() const noexcept { return assoc_group_id_; }
+    /// Bytes of the largest fragment we send, as negotiated.
+    [[nodiscard]] std::size_t fragment_bytes() const noexcept { return xmit_frag_; }
+
+  private:
+    enum class state : std::uint8_t { unbound, bound, closed };
+    struct context {
+        std::uint16_t id = 0;
+        std::size_t interface = 0;
+        interface_id transfer_syntax{};
+    };
+    enum class call_state : std::uint8_t { receiving, executing, answering };
+    struct call {
+        std::uint32_t id = 0;
+        call_state at = call_state::receiving;
+        std::uint16_t context_id = 0;
+        std::size_t interface = 0;
+        std::uint16_t opnum = 0;
+        std::optional<uuid> object{};
+        std::uint8_t cancels = 0;
+        bool maybe = false;
+        bool orphaned = false;
+        detail::reassembly arguments{};
+        std::vector<std::byte> answer{};
+        std::size_t sent = 0; ///< Bytes of `answer` that were written.
+    };
+
+    std::error_code dispatch(byte_view pdu, server_event_list& out);
+    std::error_code on_bind(byte_view pdu, const common_header& h);
+    std::error_code on_alter_context(byte_view pdu, const common_header& h);
+    std::error_code on_request(byte_view pdu, const common_header& h, server_event_list& out);
+    std::error_code on_first_fragment(const request& r, server_event_list& out);
+    std::error_code take_fragment(call& c, const request& r, server_event_list& out);
+    std::error_code on_notice(byte_view pdu, const common_header& h, server_event_list& out);
+    void acknowledge(const bind& asked, pdu_type type);
+    [[nodiscard]] context_result negotiate(const presentation_context& asked);
+    std::error_code refuse_bind(const common_header& h, bind_reject_reason reason,
+                                std::error_code why);
+    std::error_code refuse(const common_header& h, std::uint16_t context_id, rpc_status status,
+                           std::error_code why);
+    void queue_fault(std::uint32_t call_id, std::uint16_t context_id, rpc_status status,
+                     bool did_not_execute, std::uint8_t cancels);
+    void end(std::error_code why);
+    [[nodiscard]] response next_fragment(const call& c) const noexcept;
+    [[nodiscard]] const context* find_context(std::uint16_t id) const noexcept;
+    [[nodiscard]] result<call*> answerable(std::uint32_t call_id) noexcept;
+
+    std::span<const offered_interface> offered_;
+    association_groups& groups_; ///< Outlives this, as the constructor demands.
+    server_association_options options_;
+    state state_ = state::unbound;
+    std::error_code closed_with_{};
+    std::vector<context> contexts_{};
+    detail::call_table<call> calls_{};
+    detail::id_fifo ready_{}; ///< Calls whose answer may be sent, in order.
+    detail::control_queue control_{};
+    detail::reassembly_budget budget_;
+    std::optional<std::uint32_t> refused_call_{}; ///< Its fragments are dropped up to the last one.
+    std::uint32_t assoc_group_id_ = 0;
+    std::uint16_t xmit_frag_;
+    std::uint16_t recv_frag_;
+};
+
+} // namespace rpch::inline RPCH_ABI::dcerpc
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/dcerpc/impl/server_association.ipp>
+#endif
+
+#endif
