@@ -40,5 +40,6 @@
 #include <rpch/rts/impl/client_address.ipp>
 #include <rpch/rts/impl/codec.ipp>
 #include <rpch/rts/impl/shape.ipp>
+#include <rpch/services/impl/rpcecho.ipp>
 
 #endif

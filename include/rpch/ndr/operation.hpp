@@ -86,7 +86,7 @@ class operation<Opnum, R(Args...)> {
 
     static constexpr std::uint16_t opnum = Opnum;
     using request = std::tuple<Args...>; ///< The [in] parameters.
-    using response = R;                  ///< What a caller gets.
+    using result_type = R;               ///< What a caller gets.
 
     /// Encodes the stub data of a request, little-endian.
     /// @errors errc::ndr_range, ndr_bad_string, ndr_bad_union, ndr_bad_pointer, too_large: a
