@@ -33,6 +33,15 @@ namespace core {
     }
     return out;
 }
+/// @return the number in hexadecimal with `0x` in front, without leading zeros.
+[[nodiscard]] inline std::string to_hex_number(std::uint32_t value) {
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string out;
+    for (int shift = 28; shift >= 0; shift -= 4)
+        if (const auto digit = (value >> shift) & 15U; digit != 0 || !out.empty() || shift == 0)
+            out += digits[digit];
+    return "0x" + out;
+}
 } // namespace core
 
 /// A UUID held as its 16 octets in the order of its text form; `encode` and `decode` turn the first

@@ -8,13 +8,24 @@
     #error "define RPCH_SEPARATE_COMPILATION for the whole program before compiling the bodies apart"
 #endif
 
+#include <rpch/client/impl/connections.ipp>
+#include <rpch/client/impl/session.ipp>
+#include <rpch/proxy/impl/proxy.ipp>
+#include <rpch/proxy/impl/sessions.ipp>
+#include <rpch/server/impl/served_calls.ipp>
+#include <rpch/server/impl/server.ipp>
+#include <rpch/server/impl/sessions.ipp>
 #include <rpch/transport/impl/certificate.ipp>
+#include <rpch/transport/impl/connector.ipp>
 #include <rpch/transport/impl/credential_cache.ipp>
 #include <rpch/transport/impl/hmac_sha256.ipp>
+#include <rpch/transport/impl/link.ipp>
+#include <rpch/transport/impl/listener.ipp>
 #include <rpch/transport/impl/password_hash.ipp>
 #include <rpch/transport/impl/pem_file.ipp>
 #include <rpch/transport/impl/random.ipp>
 #include <rpch/transport/impl/self_signed.ipp>
+#include <rpch/transport/impl/tcp_keep_alive.ipp>
 #include <rpch/transport/impl/tls_context.ipp>
 #include <rpch/transport/impl/tls_engine.ipp>
 #include <rpch/transport/impl/trust_store.ipp>

@@ -11,7 +11,7 @@
 
 #include <rpch/result.hpp>
 
-namespace rpch::inline RPCH_ABI::proxy {
+namespace rpch::inline RPCH_ABI {
 
 /// A list of `host:port` or `host:first-last`, separated by `;`. A target is compared as text, case
 /// aside: a name, its long form and its address are three different entries, and no name is
@@ -48,7 +48,7 @@ class valid_ports {
     std::vector<entry> entries_;
 };
 
-} // namespace rpch::inline RPCH_ABI::proxy
+} // namespace rpch::inline RPCH_ABI
 
 #if defined(RPCH_HEADER_ONLY)
     #include <rpch/proxy/impl/valid_ports.ipp>

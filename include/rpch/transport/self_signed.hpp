@@ -15,8 +15,8 @@ namespace rpch::inline RPCH_ABI::transport {
 /// A certificate to issue.
 struct certificate_request {
     std::string common_name = "rpch demonstration";
-    std::vector<std::string> dns_names;    ///< dNSName entries; `*.example.com` is allowed.
-    std::vector<std::string> ip_addresses; ///< iPAddress entries, IPv4 or IPv6 text.
+    std::vector<std::string> dns_names = {};    ///< dNSName entries; `*.example.com` is allowed.
+    std::vector<std::string> ip_addresses = {}; ///< iPAddress entries, IPv4 or IPv6 text.
     std::chrono::system_clock::time_point not_before =
         std::chrono::system_clock::now() - std::chrono::hours{24};
     std::chrono::system_clock::time_point not_after =

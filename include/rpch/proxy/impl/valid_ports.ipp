@@ -7,7 +7,7 @@
 #include <rpch/core/uuid.hpp>
 #include <rpch/limits.hpp>
 
-namespace rpch::inline RPCH_ABI::proxy {
+namespace rpch::inline RPCH_ABI {
 
 namespace detail {
 
@@ -97,4 +97,4 @@ RPCH_DECL bool valid_ports::allows(std::string_view host, std::uint16_t port) co
     return false;
 }
 
-} // namespace rpch::inline RPCH_ABI::proxy
+} // namespace rpch::inline RPCH_ABI

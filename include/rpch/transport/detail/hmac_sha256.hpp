@@ -41,9 +41,6 @@ class hmac_sha256 {
 /// @throws std::bad_alloc.
 RPCH_DECL sha256_digest pbkdf2_sha256(byte_view password, byte_view salt, std::uint32_t iterations);
 
-/// Compares in a time that depends on the sizes alone.
-RPCH_DECL bool equal_secrets(byte_view a, byte_view b) noexcept;
-
 } // namespace rpch::inline RPCH_ABI::transport::detail
 
 #if defined(RPCH_HEADER_ONLY)

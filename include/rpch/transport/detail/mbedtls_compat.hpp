@@ -13,7 +13,6 @@
 
 #include <mbedtls/asn1.h>
 #include <mbedtls/asn1write.h>
-#include <mbedtls/base64.h>
 #include <mbedtls/bignum.h>
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/ecp.h>
@@ -22,15 +21,11 @@
 #include <mbedtls/md.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/pk.h>
-#include <mbedtls/platform_util.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ciphersuites.h>
 #include <mbedtls/ssl_ticket.h>
 #include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
-extern "C" { // 2.28 forgot to say so itself
-#include <mbedtls/constant_time.h>
-}
 
 #if MBEDTLS_VERSION_NUMBER >= 0x04000000
     #error "mbedTLS 4 is not supported: it has no place for our random source"
@@ -53,15 +48,6 @@ inline const unsigned char* chars(const std::byte* p) noexcept {
 }
 inline const unsigned char* chars(const std::string& text) noexcept {
     return reinterpret_cast<const unsigned char*>(text.data());
-}
-
-/// Overwrites a secret; the compiler cannot leave it out.
-inline void wipe(byte_span secret) noexcept {
-    mbedtls_platform_zeroize(secret.data(), secret.size());
-}
-inline void wipe(std::string& secret) noexcept {
-    mbedtls_platform_zeroize(secret.data(), secret.size());
-    secret.clear();
 }
 
 /// Owns an mbedTLS structure between its init and free functions; stays where it is.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <rpch/core/secret.hpp>
 #include <rpch/transport/detail/hmac_sha256.hpp>
 #include <rpch/transport/password_hash.hpp>
 #include <rpch/transport/random.hpp>
@@ -10,7 +11,7 @@ namespace rpch::inline RPCH_ABI::transport {
 
 RPCH_DECL credential_cache::credential_cache(std::chrono::seconds lifetime, std::size_t entries_max)
     : lifetime_(lifetime), entries_max_(entries_max), usable_(!random_bytes(key_)) {}
-RPCH_DECL credential_cache::~credential_cache() { detail::tls::wipe(key_); }
+RPCH_DECL credential_cache::~credential_cache() { core::wipe(key_); }
 
 RPCH_DECL credential_cache::digest credential_cache::digest_of(std::string_view user,
                                                                std::string_view password,

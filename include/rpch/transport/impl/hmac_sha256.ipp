@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <rpch/core/secret.hpp>
+
 namespace rpch::inline RPCH_ABI::transport::detail {
 
 RPCH_DECL hmac_sha256::hmac_sha256(byte_view key) {
@@ -20,7 +22,7 @@ RPCH_DECL hmac_sha256::hmac_sha256(byte_view key) {
     for (std::byte& b : padded) b ^= std::byte{0x36} ^ std::byte{0x5c};
     mbedtls_md_starts(outer_start_.get());
     mbedtls_md_update(outer_start_.get(), tls::chars(padded.data()), padded.size());
-    tls::wipe(padded);
+    core::wipe(padded);
 }
 
 RPCH_DECL hmac_sha256& hmac_sha256::start() noexcept {
@@ -50,12 +52,8 @@ RPCH_DECL sha256_digest pbkdf2_sha256(byte_view password, byte_view salt,
         prf.start().update(u).finish(u);
         for (std::size_t k = 0; k < out.size(); ++k) out[k] ^= u[k];
     }
-    tls::wipe(u);
+    core::wipe(u);
     return out;
-}
-
-RPCH_DECL bool equal_secrets(byte_view a, byte_view b) noexcept {
-    return a.size() == b.size() && mbedtls_ct_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 } // namespace rpch::inline RPCH_ABI::transport::detail

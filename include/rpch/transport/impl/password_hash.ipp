@@ -1,8 +1,11 @@
 #include <rpch/transport/password_hash.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
+#include <rpch/core/base64.hpp>
+#include <rpch/core/secret.hpp>
 #include <rpch/transport/detail/hmac_sha256.hpp>
 #include <rpch/transport/random.hpp>
 
@@ -19,26 +22,22 @@ struct stored_password {
     sha256_digest digest{};
 };
 
-/// Base64 of RFC 4648 4 without the padding.
-RPCH_DECL std::string to_base64(byte_view bytes) {
-    std::array<unsigned char, 64> text{};
-    std::size_t length = 0;
-    mbedtls_base64_encode(text.data(), text.size(), &length, tls::chars(bytes.data()),
-                          bytes.size());
-    std::string out(core::as_text(std::as_bytes(std::span(text)).first(length)));
+/// Base64 without its padding.
+RPCH_DECL std::string to_bare_base64(byte_view bytes) {
+    std::string out = core::base64_encode(bytes);
     while (out.ends_with('=')) out.pop_back();
     return out;
 }
 
 /// @return false unless the text is base64 without padding of exactly `out.size()` bytes.
-RPCH_DECL bool from_base64(std::string_view text, byte_span out) {
+RPCH_DECL bool from_bare_base64(std::string_view text, byte_span out) {
+    if (text.size() != (out.size() * 8 + 5) / 6 || text.ends_with('=')) return false;
     std::string padded(text);
-    if (text.size() > 64 || text.find('=') != text.npos) return false;
     padded.append((4 - padded.size() % 4) % 4, '=');
-    std::size_t length = 0;
-    return mbedtls_base64_decode(tls::chars(out.data()), out.size(), &length, tls::chars(padded),
-                                 padded.size()) == 0 &&
-           length == out.size();
+    const auto decoded = core::base64_decode(padded, std::size_t{64});
+    if (!decoded || decoded->size() != out.size()) return false;
+    std::ranges::copy(*decoded, out.begin());
+    return true;
 }
 
 RPCH_DECL std::optional<stored_password> parse_password_hash(std::string_view text) {
@@ -54,8 +53,8 @@ RPCH_DECL std::optional<stored_password> parse_password_hash(std::string_view te
     text.remove_prefix(1);
     const auto separator = text.find('$');
     if (separator == text.npos) return std::nullopt;
-    if (!from_base64(text.substr(0, separator), out.salt)) return std::nullopt;
-    if (!from_base64(text.substr(separator + 1), out.digest)) return std::nullopt;
+    if (!from_bare_base64(text.substr(0, separator), out.salt)) return std::nullopt;
+    if (!from_bare_base64(text.substr(separator + 1), out.digest)) return std::nullopt;
     return out;
 }
 
@@ -70,15 +69,15 @@ RPCH_DECL result<std::string> make_password_hash(std::string_view password,
     if (const auto failed = random_bytes(salt)) return fail(failed);
     const auto digest = detail::pbkdf2_sha256(core::as_bytes(password), salt, iterations);
     return std::string(detail::password_hash_prefix) + std::to_string(iterations) + "$" +
-           detail::to_base64(salt) + "$" + detail::to_base64(digest);
+           detail::to_bare_base64(salt) + "$" + detail::to_bare_base64(digest);
 }
 
 RPCH_DECL bool verify_password(std::string_view password, std::string_view hash) {
     const auto stored = detail::parse_password_hash(hash);
     if (!stored || password.size() > limits::password_bytes_max) return false;
     auto digest = detail::pbkdf2_sha256(core::as_bytes(password), stored->salt, stored->iterations);
-    const bool same = detail::equal_secrets(digest, stored->digest);
-    detail::tls::wipe(digest);
+    const bool same = core::equal_constant_time(digest, stored->digest);
+    core::wipe(digest);
     return same;
 }
 
@@ -94,7 +93,8 @@ RPCH_DECL const std::string& decoy_password_hash() {
         const byte_view view(bytes);
         return std::string(detail::password_hash_prefix) +
                std::to_string(limits::password_iterations_default) + "$" +
-               detail::to_base64(view.first(16)) + "$" + detail::to_base64(view.subspan(16));
+               detail::to_bare_base64(view.first(16)) + "$" +
+               detail::to_bare_base64(view.subspan(16));
     }();
     return decoy;
 }

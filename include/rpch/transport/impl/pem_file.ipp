@@ -3,8 +3,8 @@
 #include <fstream>
 #include <utility>
 
+#include <rpch/core/secret.hpp>
 #include <rpch/limits.hpp>
-#include <rpch/transport/detail/mbedtls_compat.hpp>
 
 namespace rpch::inline RPCH_ABI::transport::detail {
 
@@ -27,7 +27,7 @@ RPCH_DECL result<std::string> read_pem_file(const std::string& path, std::string
     file.pubseekoff(0, std::ios::beg);
     std::string text(static_cast<std::size_t>(size), '\0');
     if (file.sgetn(text.data(), static_cast<std::streamsize>(size)) != size) {
-        tls::wipe(text);
+        core::wipe(text);
         return explain(why, errc::bad_setting, "cannot read " + path);
     }
     return text;

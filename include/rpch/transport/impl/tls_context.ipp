@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <rpch/core/secret.hpp>
 #include <rpch/transport/detail/certificate.hpp>
 #include <rpch/transport/detail/pem_file.hpp>
 #include <rpch/transport/detail/tls_context_state.hpp>
@@ -93,7 +94,7 @@ RPCH_DECL std::error_code load_identity(tls_context_state& s, const tls_server_o
         text_or_file("the private key", options.private_key_pem, options.private_key_file, why);
     if (!key) return key.error();
     failed = tls::parse_key(*s.key.get(), *key);
-    tls::wipe(*key);
+    core::wipe(*key);
     if (failed != 0)
         return explain(why, errc::bad_setting,
                        "the private key does not parse (it must not be encrypted): " +

@@ -1,0 +1,357 @@
+// The client facade: connect to a service by its string binding, call its operations.
+#ifndef RPCH_CLIENT_CLIENT_HPP
+#define RPCH_CLIENT_CLIENT_HPP
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <rpch/client/client_options.hpp>
+#include <rpch/client/completion.hpp>
+#include <rpch/client/session.hpp>
+#include <rpch/failure.hpp>
+#include <rpch/ndr/operation.hpp>
+#include <rpch/result.hpp>
+
+#include <asio/async_result.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/system_executor.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+namespace rpch::inline RPCH_ABI {
+
+/// The stub data of a response, with the byte order of its integers.
+using raw_response = detail::raw_answer;
+
+namespace detail {
+
+/// Runs a command on the session's strand, in place if the caller is on it.
+template <class Command>
+void on_strand(const std::shared_ptr<client_session>& session, Command&& command) {
+    asio::dispatch(session->on(), std::forward<Command>(command));
+}
+
+/// How a raw completion becomes a handler's arguments: `void(First, R)` or `void(First)`.
+template <class Operation, class First>
+struct decode_answer {
+
+    template <class Handler>
+    void operator()(Handler& handler, const failure& why, raw_answer answer) const {
+        using value_type = typename Operation::result_type;
+        failure outcome = why;
+        if constexpr (std::is_void_v<value_type>) {
+            if (!outcome)
+                outcome = failure_of(Operation::decode_response(answer.stub, answer.order));
+            handler(first(std::move(outcome)));
+        } else {
+            value_type value{};
+            if (!outcome) {
+                auto decoded = Operation::decode_response(answer.stub, answer.order);
+                outcome = failure_of(decoded);
+                if (decoded) value = std::move(*decoded);
+            }
+            handler(first(std::move(outcome)), std::move(value));
+        }
+    }
+
+  private:
+    template <class T>
+    static failure failure_of(const result<T>& decoded) {
+        failure out;
+        if (!decoded) {
+            out.code = decoded.error();
+            out.said_by = origin::local;
+            out.detail = "the response's stub data does not decode";
+        }
+        return out;
+    }
+    static First first(failure why) {
+        if constexpr (std::is_same_v<First, failure>)
+            return why;
+        else
+            return why.code;
+    }
+};
+
+template <class First, class R>
+struct call_signature {
+    using type = void(First, R);
+};
+template <class First>
+struct call_signature<First, void> {
+    using type = void(First);
+};
+
+} // namespace detail
+
+/// A connection to a server; cheap to copy, all copies are the same connection, which ends with the
+/// last of them. Safe to use from several threads. Lives on its own strand of the executor.
+class client {
+  public:
+    client() = default;
+
+    /// Begins to open a connection: `ncacn_http:SERVER[PORT,RpcProxy=HOST:PORT]` or
+    /// `ncacn_ip_tcp:SERVER[PORT]`. Does not wait: `async_bind` tells how it went.
+    /// @param options  `executor` must be set.
+    /// @param why      receives the explanation of an error.
+    /// @errors errc::bad_binding, errc::bad_setting, errc::not_supported,
+    /// errc::http_auth_needs_tls,
+    ///         errc::bad_credentials, and what tls_context::make_client says.
+    static result<client> start(std::string_view binding, client_options options, failure& why) {
+        if (!options.executor) {
+            why.code = errc::bad_setting;
+            why.detail = "client_options::executor is not set";
+            return fail(why.code);
+        }
+        const auto parsed = dcerpc::parse_string_binding(binding);
+        if (!parsed) {
+            why.code = parsed.error();
+            why.detail = std::string(binding);
+            return fail(parsed.error());
+        }
+        const transport::executor on = *options.executor;
+        auto made = detail::make_session(*parsed, std::move(options), on, why);
+        if (!made) return fail(made.error());
+        client out;
+        out.handle_ = std::make_shared<handle>(std::move(*made));
+        detail::on_strand(out.handle_->session, [s = out.handle_->session] { s->open(); });
+        return out;
+    }
+
+    /// Asks the server for an interface. Completes when the server has answered, or the connection
+    /// could not be opened.
+    /// @par Handler  void(First why, std::uint16_t context), First being std::error_code, or
+    ///               `rpch::failure` when named explicitly.
+    template <class First = std::error_code, class Token>
+    auto async_bind(const interface_id& id, Token&& token) {
+        return asio::async_initiate<Token, void(First, std::uint16_t)>(
+            [session = session(), id](auto handler) {
+                auto context = std::make_shared<std::uint16_t>();
+                auto done = detail::make_completion(
+                    std::move(handler),
+                    [context](auto& h, const failure& why, detail::raw_answer) {
+                        if constexpr (std::is_same_v<First, failure>)
+                            h(why, *context);
+                        else
+                            h(why.code, *context);
+                    },
+                    session->on());
+                detail::on_strand(session,
+                                  [session, id, context, done = std::move(done)]() mutable {
+                                      session->bind(id, std::move(context), std::move(done));
+                                  });
+            },
+            token);
+    }
+
+    /// Calls an operation in its raw form.
+    /// @param context  as `async_bind` gave it.
+    /// @param stub     NDR stub data of the request, little-endian; owned from here on.
+    /// @par Handler  void(First why, raw_response). A fault of the server is an error of the
+    ///               category rpc_status.
+    template <class First = std::error_code, class Token>
+    auto async_call_raw(std::uint16_t context, std::uint16_t opnum, std::vector<std::byte> stub,
+                        Token&& token) {
+        return asio::async_initiate<Token, void(First, raw_response)>(
+            [session = session(), context, opnum](auto handler, std::vector<std::byte> bytes) {
+                auto done = detail::make_completion(
+                    std::move(handler),
+                    [](auto& h, const failure& why, detail::raw_answer answer) {
+                        if constexpr (std::is_same_v<First, failure>)
+                            h(why, std::move(answer));
+                        else
+                            h(why.code, std::move(answer));
+                    },
+                    session->on());
+                submit(session, {context, opnum, std::nullopt}, std::move(bytes), std::move(done));
+            },
+            token, std::move(stub));
+    }
+
+    /// Ends the connection: everything that waits fails with errc::operation_aborted. Thread-safe.
+    void close() {
+        if (handle_) detail::on_strand(handle_->session, [s = handle_->session] { s->close(); });
+    }
+    [[nodiscard]] explicit operator bool() const noexcept { return handle_ != nullptr; }
+    /// @return the latest failure of the connection or one of its calls. On the strand only.
+    [[nodiscard]] failure last_failure() const {
+        return handle_ ? handle_->session->last_failure() : failure{};
+    }
+    /// @return the strand everything of this connection runs on; handlers that live there cost
+    /// least.
+    [[nodiscard]] const transport::strand& get_strand() const noexcept {
+        return handle_->session->on();
+    }
+
+    /// For `service`: makes a call with a completion of its own.
+    static void submit(const std::shared_ptr<detail::client_session>& session,
+                       const detail::call_request& request, std::vector<std::byte> stub,
+                       detail::completion_ptr done) {
+        if (session->on().running_in_this_thread()) {
+            session->call(request, std::move(stub), std::move(done));
+            return;
+        }
+        asio::dispatch(session->on(), [session, request, stub = std::move(stub),
+                                       done = std::move(done)]() mutable {
+            session->call(request, std::move(stub), std::move(done));
+        });
+    }
+    [[nodiscard]] const std::shared_ptr<detail::client_session>& session() const {
+        return handle_->session;
+    }
+
+  private:
+    /// Closes the session when the last copy of the client goes.
+    struct handle {
+        explicit handle(std::shared_ptr<detail::client_session> s) : session(std::move(s)) {}
+        handle(const handle&) = delete;
+        handle& operator=(const handle&) = delete;
+        ~handle() {
+            asio::dispatch(session->on(), [s = session] { s->close(); });
+        }
+        std::shared_ptr<detail::client_session> session;
+    };
+    std::shared_ptr<handle> handle_;
+};
+
+/// A service at a server: the typed form of `client` for one interface.
+template <class Service>
+class service {
+  public:
+    service() = default;
+    service(client connection, std::uint16_t context) noexcept
+        : client_(std::move(connection)), context_(context) {}
+
+    /// Calls an operation: `co_await s.call<calculator::add_one>(41)`.
+    /// @throws rpc_error with everything known about the failure.
+    template <class Operation, class... Args>
+    requires(sizeof...(Args) == std::tuple_size_v<typename Operation::request>)
+        asio::awaitable<typename Operation::result_type> call(Args... args) {
+        if constexpr (std::is_void_v<typename Operation::result_type>) {
+            failure why =
+                co_await initiate<Operation, failure>(asio::use_awaitable, std::move(args)...);
+            if (why) throw rpc_error(std::move(why));
+        } else {
+            auto outcome =
+                co_await initiate<Operation, failure>(asio::use_awaitable, std::move(args)...);
+            if (std::get<0>(outcome)) throw rpc_error(std::move(std::get<0>(outcome)));
+            co_return std::get<1>(std::move(outcome));
+        }
+    }
+
+    /// Calls an operation with any completion token behind its parameters.
+    /// @par Handler  void(std::error_code, R), or void(std::error_code) if the operation returns
+    ///               nothing; R must be default-constructible.
+    template <class Operation, class... ArgsAndToken>
+    requires(sizeof...(ArgsAndToken) == std::tuple_size_v<typename Operation::request> +
+                                            1) auto call(ArgsAndToken&&... args_and_token) {
+        return with_token_last<Operation>(
+            std::forward_as_tuple(std::forward<ArgsAndToken>(args_and_token)...),
+            std::make_index_sequence<sizeof...(ArgsAndToken) - 1>{});
+    }
+
+    [[nodiscard]] client& connection() noexcept { return client_; }
+    [[nodiscard]] std::uint16_t context() const noexcept { return context_; }
+
+  private:
+    template <class Operation, class Tuple, std::size_t... I>
+    auto with_token_last(Tuple all, std::index_sequence<I...>) {
+        return initiate<Operation, std::error_code>(std::get<sizeof...(I)>(std::move(all)),
+                                                    std::get<I>(std::move(all))...);
+    }
+
+    template <class Operation, class First, class Token, class... Args>
+    auto initiate(Token&& token, Args&&... args) {
+        using value_type = typename Operation::result_type;
+        using signature = typename detail::call_signature<First, value_type>::type;
+        auto stub = Operation::encode_request(std::forward<Args>(args)...);
+        return asio::async_initiate<Token, signature>(
+            [session = client_.session(),
+             context = context_](auto handler, result<std::vector<std::byte>> encoded) {
+                auto done = detail::make_completion(
+                    std::move(handler), detail::decode_answer<Operation, First>{}, session->on());
+                if (!encoded) {
+                    failure why;
+                    why.code = encoded.error();
+                    why.detail = "a parameter breaks a rule of its NDR type";
+                    why.did_not_execute = true;
+                    return done->complete_later(why);
+                }
+                client::submit(session, {context, Operation::opnum, std::nullopt},
+                               std::move(*encoded), std::move(done));
+            },
+            token, std::move(stub));
+    }
+
+    client client_;
+    std::uint16_t context_ = 0;
+};
+
+/// Connects to a service: opens the connection and binds its interface.
+/// @param options  without an executor, the coroutine's is taken.
+/// @throws rpc_error with everything known about the failure.
+template <class Service>
+asio::awaitable<service<Service>> connect(std::string binding, client_options options = {}) {
+    if (!options.executor) {
+        const transport::executor here = co_await asio::this_coro::executor;
+        options.executor = here;
+    }
+    failure why;
+    auto started = client::start(binding, std::move(options), why);
+    if (!started) {
+        if (!why.code) why.code = started.error();
+        throw rpc_error(std::move(why));
+    }
+    client connection = std::move(*started);
+    const interface_id id = Service::id;
+    auto outcome = co_await connection.async_bind<failure>(id, asio::use_awaitable);
+    if (std::get<0>(outcome)) throw rpc_error(std::move(std::get<0>(outcome)));
+    co_return service<Service>(std::move(connection), std::get<1>(outcome));
+}
+
+/// The same with any completion token.
+/// @par Handler  void(std::error_code, service<Service>).
+template <class Service, class Token>
+auto async_connect(std::string binding, client_options options, Token&& token) {
+    return asio::async_initiate<Token, void(std::error_code, service<Service>)>(
+        [](auto handler, std::string where, client_options with) {
+            auto on = asio::get_associated_executor(handler);
+            if constexpr (!std::is_same_v<decltype(on), asio::system_executor>)
+                if (!with.executor) with.executor = transport::executor(on);
+            failure why;
+            auto started = client::start(where, std::move(with), why);
+            if (!started) {
+                const std::error_code ec = why.code ? why.code : started.error();
+                asio::post(on, [handler = std::move(handler), ec]() mutable {
+                    handler(ec, service<Service>{});
+                });
+                return;
+            }
+            client connection = std::move(*started);
+            auto context = std::make_shared<std::uint16_t>();
+            const auto session = connection.session();
+            auto done = detail::make_completion(
+                std::move(handler),
+                [connection, context](auto& h, const failure& f, detail::raw_answer) {
+                    h(f.code, f ? service<Service>{} : service<Service>(connection, *context));
+                },
+                session->on());
+            detail::on_strand(session, [session, context, done = std::move(done)]() mutable {
+                session->bind(Service::id, std::move(context), std::move(done));
+            });
+        },
+        token, std::move(binding), std::move(options));
+}
+
+} // namespace rpch::inline RPCH_ABI
+
+#include <rpch/client/connections.hpp>
+
+#endif

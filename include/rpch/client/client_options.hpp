@@ -1,0 +1,52 @@
+// What a client is told before it connects.
+#ifndef RPCH_CLIENT_CLIENT_OPTIONS_HPP
+#define RPCH_CLIENT_CLIENT_OPTIONS_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <rpch/limits.hpp>
+#include <rpch/transport/executor.hpp>
+#include <rpch/transport/tls_context.hpp>
+
+namespace rpch::inline RPCH_ABI {
+
+/// How the client proves itself to the RPC proxy.
+enum class http_authentication : std::uint8_t { none, basic };
+
+/// Options of a client; every default is safe as it stands.
+struct client_options {
+    /// Where the client runs. Without one it takes the executor of the completion handler: in a
+    /// coroutine that is the coroutine's. A plain callback without executor is errc::bad_setting.
+    std::optional<transport::executor> executor;
+
+    /// TLS to the RPC proxy is on unless the binding says `HttpUseTls=false`.
+    transport::tls_client_options tls;
+    /// Instead of `tls`: a context shared among clients, so that they resume each other's sessions.
+    std::shared_ptr<transport::tls_context> tls_context;
+
+    http_authentication http_auth = http_authentication::none;
+    std::string http_user;     ///< UTF-8: `name`, `DOMAIN\name` or `name@domain`.
+    std::string http_password; ///< UTF-8. Wiped with the client; the caller wipes its own copy.
+    /// Sends Basic credentials even without TLS, where everybody on the way can read them.
+    bool allow_basic_over_plain = false;
+
+    /// ReceiveWindowSize of the OUT channel, bytes, 8192 to 262144.
+    std::uint32_t receive_window = limits::receive_window_max;
+    /// Content-Length of the IN channel, bytes.
+    std::uint32_t channel_lifetime = limits::channel_lifetime_default;
+    /// Largest fragment offered in bind, bytes.
+    std::uint16_t max_fragment = limits::fragment_bytes_default;
+    std::chrono::milliseconds connect_wait = limits::connect_wait;
+    /// Until the virtual connection is open and the interface bound.
+    std::chrono::milliseconds open_wait = limits::open_wait;
+    /// Lowers the ConnectionTimeout that the proxies tell: pings come at half of it.
+    std::optional<std::chrono::milliseconds> connection_timeout;
+};
+
+} // namespace rpch::inline RPCH_ABI
+
+#endif

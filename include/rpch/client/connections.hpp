@@ -1,0 +1,115 @@
+// The two kinds of connection a client makes: a virtual connection through RPC proxies, and TCP.
+#ifndef RPCH_CLIENT_CONNECTIONS_HPP
+#define RPCH_CLIENT_CONNECTIONS_HPP
+
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include <rpch/channel/client.hpp>
+#include <rpch/client/session.hpp>
+#include <rpch/core/secret.hpp>
+#include <rpch/http/body.hpp>
+#include <rpch/http/head.hpp>
+#include <rpch/http/response.hpp>
+#include <rpch/transport/connector.hpp>
+#include <rpch/transport/tls_context.hpp>
+
+#include <asio/steady_timer.hpp>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+/// A client of `ncacn_http`: two channels to the RPC proxy and the machine between them.
+class http_session final : public transport::channel_driver<channel::client>,
+                           public client_session {
+  public:
+    /// @param proxy   where both channels go.
+    /// @param target  server name and port for the request's query.
+    /// @param tls     null for plain HTTP.
+    http_session(std::shared_ptr<transport::strand_context> context, client_options options,
+                 transport::host_port proxy, transport::host_port target,
+                 std::shared_ptr<transport::tls_context> tls, core::secret authorization,
+                 channel::client machine, uuid session_id);
+    ~http_session() override;
+
+    void open() override;
+    void close() override;
+    std::shared_ptr<client_session> shared_session() override;
+
+  protected:
+    void open_leg(channel::leg which) override;
+    bool past_preamble(channel::leg which, transport::link& from) override;
+    void on_secured(transport::link& from) override;
+    void deliver(const core::split_view& pdu) override;
+    void produce() override;
+    void failed(std::error_code why, channel::leg where, const std::string& detail) override;
+    void kick_output() override { kick(); }
+
+  private:
+    void connect(channel::leg which);
+    void on_connect(channel::leg which, std::error_code ec, transport::tcp::socket socket,
+                    const std::string& detail);
+    void send_head(channel::leg which);
+    bool read_out_response(transport::link& from);
+    bool read_in_response(transport::link& from);
+    bool scan_response(transport::link& from, http::head_scanner& scanner, channel::leg which);
+    void on_failure_response(const http::response_info& response, byte_view body,
+                             channel::leg which);
+    [[nodiscard]] std::string channel_name(channel::leg which) const;
+    [[nodiscard]] failure explain_end(std::error_code why, channel::leg where,
+                                      const std::string& detail) const;
+
+    transport::host_port proxy_;
+    transport::host_port target_;
+    std::shared_ptr<transport::tls_context> tls_;
+    core::secret authorization_;
+    uuid session_id_;
+    std::shared_ptr<transport::connector> in_connector_;
+    std::shared_ptr<transport::connector> out_connector_;
+    http::head_scanner in_scanner_;
+    http::head_scanner out_scanner_;
+    http::chunked_decoder chunks_;
+    failure noted_; // a better explanation than the machine's, for the end that follows
+    std::error_code association_ended_;
+    std::uint64_t in_body_skip_ = 0;
+    bool out_waits_for_in_ = false; // to resume the TLS session of the IN channel
+    bool out_is_open_ = false;      // its response head was read
+};
+
+/// A client of `ncacn_ip_tcp`.
+class tcp_session final : public transport::link_owner,
+                          public client_session,
+                          public std::enable_shared_from_this<tcp_session> {
+  public:
+    tcp_session(std::shared_ptr<transport::strand_context> context, client_options options,
+                transport::host_port server);
+
+    void open() override;
+    void close() override;
+    std::shared_ptr<client_session> shared_session() override { return shared_from_this(); }
+
+    void on_secured(transport::link&) override {}
+    void on_input(transport::link& from) override;
+    void on_writable(transport::link&) override { kick_output(); }
+    void on_closed(transport::link& from, std::error_code why) override;
+    std::shared_ptr<transport::link_owner> keep_alive() override { return shared_from_this(); }
+
+  protected:
+    void kick_output() override;
+
+  private:
+    void end(std::error_code why, origin said_by, const std::string& detail);
+
+    transport::host_port server_;
+    std::shared_ptr<transport::connector> connector_;
+    std::shared_ptr<transport::link> link_;
+    bool busy_ = false;
+};
+
+} // namespace rpch::inline RPCH_ABI::detail
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/client/impl/connections.ipp>
+#endif
+
+#endif

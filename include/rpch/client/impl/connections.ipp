@@ -1,0 +1,492 @@
+#include <rpch/client/connections.hpp>
+
+#include <array>
+#include <utility>
+
+#include <rpch/auth/basic.hpp>
+#include <rpch/auth/offers.hpp>
+#include <rpch/http/write.hpp>
+#include <rpch/transport/random.hpp>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+RPCH_DECL origin origin_of(std::error_code why) noexcept {
+    if (why.category() != rpch_category()) return origin::tcp;
+    switch (static_cast<int>(why.value())) {
+    case static_cast<int>(errc::name_not_found): return origin::name_resolution;
+    case static_cast<int>(errc::connect_failed):
+    case static_cast<int>(errc::connection_lost): return origin::tcp;
+    case static_cast<int>(errc::tls_failed):
+    case static_cast<int>(errc::tls_untrusted):
+    case static_cast<int>(errc::tls_name_mismatch):
+    case static_cast<int>(errc::tls_expired):
+    case static_cast<int>(errc::tls_truncated):
+    case static_cast<int>(errc::tls_no_trust_anchors): return origin::tls;
+    case static_cast<int>(errc::operation_aborted):
+    case static_cast<int>(errc::setup_timeout): return origin::local;
+    default: return origin::rts;
+    }
+}
+
+RPCH_DECL std::string next_step_for(std::error_code why) {
+    if (why == errc::name_not_found) return "check the name and the resolver";
+    if (why == errc::connect_failed) return "check address, port and firewalls";
+    if (why == errc::tls_untrusted)
+        return "give the authority that signed the certificate (ca_file, --ca)";
+    if (why == errc::tls_name_mismatch)
+        return "use the name in the certificate, or have it issued for this one";
+    if (why == errc::tls_expired) return "renew the certificate, or set this machine's clock";
+    if (why == errc::http_auth_required) return "check user name, password and scheme";
+    return {};
+}
+
+// http_session
+
+RPCH_DECL
+http_session::http_session(std::shared_ptr<transport::strand_context> context,
+                           client_options options, transport::host_port proxy,
+                           transport::host_port target, std::shared_ptr<transport::tls_context> tls,
+                           core::secret authorization, channel::client machine, uuid session_id)
+    : channel_driver(context, std::move(machine)),
+      client_session(context, std::move(options)),
+      proxy_(std::move(proxy)),
+      target_(std::move(target)),
+      tls_(std::move(tls)),
+      authorization_(std::move(authorization)),
+      session_id_(session_id) {}
+
+RPCH_DECL http_session::~http_session() = default;
+
+RPCH_DECL std::shared_ptr<client_session> http_session::shared_session() {
+    return std::static_pointer_cast<http_session>(shared_from_this());
+}
+
+RPCH_DECL void http_session::open() {
+    run([](channel::client& m, transport::time_point at, channel::action_list& out) {
+        m.start(at, out);
+    });
+}
+
+RPCH_DECL void http_session::close() {
+    if (is_shut()) return;
+    noted_.code = errc::operation_aborted;
+    noted_.detail = "the client was closed";
+    run([](channel::client& m, transport::time_point at, channel::action_list& out) {
+        m.close(at, out);
+    });
+}
+
+/// Without a session to resume, the OUT channel waits until the IN channel's handshake has made
+/// one: a full handshake costs a hundred times a resumed one.
+RPCH_DECL void http_session::open_leg(channel::leg which) {
+    const bool in = which == channel::leg::in_http;
+    if (!in && tls_ && tls_->stored_sessions() == 0 && options_.tls.resume_sessions) {
+        out_waits_for_in_ = true;
+        return;
+    }
+    connect(which);
+}
+
+RPCH_DECL void http_session::connect(channel::leg which) {
+    const auto self = std::static_pointer_cast<http_session>(shared_from_this());
+    auto& slot = which == channel::leg::in_http ? in_connector_ : out_connector_;
+    slot = std::make_shared<transport::connector>(
+        context().on, proxy_, options_.connect_wait,
+        [self, which](std::error_code ec, transport::tcp::socket socket,
+                      const std::string& detail) {
+            self->on_connect(which, ec, std::move(socket), detail);
+        });
+    slot->start();
+}
+
+RPCH_DECL void http_session::on_connect(channel::leg which, std::error_code ec,
+                                        transport::tcp::socket socket, const std::string& detail) {
+    (which == channel::leg::in_http ? in_connector_ : out_connector_).reset();
+    if (is_shut()) return;
+    if (ec) {
+        set_detail(detail);
+        return run([&](channel::client& m, transport::time_point at, channel::action_list& out) {
+            m.on_closed(which, ec, at, out);
+        });
+    }
+    auto made = std::make_shared<transport::link>(std::move(socket), context().pool, *this);
+    if (tls_)
+        made->use_tls(std::make_unique<transport::tls_engine>(tls_, proxy_.host, proxy_.port));
+    attach(which, made);
+    if (!tls_) send_head(which);
+    if (made->is_open()) made->start();
+}
+
+RPCH_DECL void http_session::on_secured(transport::link& from) {
+    const channel::leg which = leg_of(from);
+    if (which == channel::leg::in_http && std::exchange(out_waits_for_in_, false))
+        connect(channel::leg::out_http);
+    send_head(which);
+}
+
+RPCH_DECL void http_session::send_head(channel::leg which) {
+    const bool in = which == channel::leg::in_http;
+    const std::uint16_t usual = tls_ ? 443 : 80;
+    const bool literal6 = proxy_.host.find(':') != std::string::npos;
+    std::string host = literal6 ? "[" + proxy_.host + "]" : proxy_.host;
+    if (proxy_.port != usual) host += ":" + std::to_string(proxy_.port);
+    http::channel_request_options head;
+    head.method = in ? http::channel_method::in_data : http::channel_method::out_data;
+    head.host = host;
+    head.server_name = target_.host;
+    head.server_port = target_.port;
+    head.content_length = in ? options_.channel_lifetime : http::out_channel_content_length;
+    head.authorization = authorization_.view();
+    head.session_id = session_id_;
+    if (options_.connection_timeout)
+        head.min_connection_timeout_s = static_cast<std::uint32_t>(
+            std::clamp<std::int64_t>(options_.connection_timeout->count() / 1000, 120, 14400));
+    auto text = http::write_channel_request(head);
+    if (!text) return protocol_error(which, text.error());
+    at(which)->write(core::as_bytes(*text));
+    core::wipe(*text);
+    run([&](channel::client& m, transport::time_point now, channel::action_list& out) {
+        m.on_connected(which, now, out);
+    });
+}
+
+RPCH_DECL bool http_session::past_preamble(channel::leg which, transport::link& from) {
+    if (which == channel::leg::in_http) return read_in_response(from);
+    if (!out_is_open_) return read_out_response(from);
+    // Windows proxies write a failure response into a running OUT body.
+    const byte_view input =
+        from.input_size() != 0 && body_left(which) != 0 ? from.input() : byte_view{};
+    if (input.empty() || !http::begins_like_head(input)) return true;
+    const auto failure_head = http::read_failure_in_body(input);
+    if (!failure_head)
+        protocol_error(which, failure_head.error());
+    else if (*failure_head)
+        on_failure_response(**failure_head, {}, which);
+    return false;
+}
+
+/// Looks for one response head. @return whether a final (not 1xx) head was handled.
+RPCH_DECL bool http_session::scan_response(transport::link& from, http::head_scanner& scanner,
+                                           channel::leg which) {
+    while (true) {
+        const byte_view input = from.input();
+        const auto end = scanner.scan(input);
+        if (!end) {
+            protocol_error(which, end.error());
+            return false;
+        }
+        if (!*end) return false;
+        const auto head = http::parse_response_head(input.first(**end));
+        const auto response =
+            head ? http::read_response(*head) : result<http::response_info>(fail(head.error()));
+        if (!response) {
+            protocol_error(which, response.error());
+            return false;
+        }
+        scanner.reset();
+        if (response->is_interim()) {
+            from.consume(**end);
+            continue;
+        }
+        if (response->status != 200) {
+            on_failure_response(*response, input.subspan(**end), which);
+            return false;
+        }
+        if (which == channel::leg::out_http) {
+            const auto framing = http::out_channel_framing(*response, http::zero_length::ignore);
+            if (framing == http::body_framing::length)
+                set_body_left(which, response->content_length);
+            const bool chunked = framing == http::body_framing::chunked;
+            from.consume(**end);
+            if (chunked)
+                if (const auto bad = from.decode_chunks(chunks_)) {
+                    protocol_error(which, bad);
+                    return false;
+                }
+        } else {
+            in_body_skip_ = response->content_length;
+            from.consume(**end);
+        }
+        return true;
+    }
+}
+
+RPCH_DECL bool http_session::read_out_response(transport::link& from) {
+    if (!scan_response(from, out_scanner_, channel::leg::out_http)) return false;
+    out_is_open_ = true;
+    from.expect_pdus();
+    mutable_machine().on_response(channel::leg::out_http, 200, std::nullopt, now(), actions());
+    perform(nullptr);
+    return !is_shut();
+}
+
+/// The IN request is answered in bad weather only; an early 200 of some proxies is read over.
+RPCH_DECL bool http_session::read_in_response(transport::link& from) {
+    while (!is_shut() && from.input_size() != 0) {
+        if (in_body_skip_ != 0) {
+            const auto n = std::min<std::uint64_t>(in_body_skip_, from.input_size());
+            from.consume(static_cast<std::size_t>(n));
+            in_body_skip_ -= n;
+            continue;
+        }
+        if (!scan_response(from, in_scanner_, channel::leg::in_http)) return false;
+        mutable_machine().on_response(channel::leg::in_http, 200, std::nullopt, now(), actions());
+        perform(nullptr);
+    }
+    return false; // no PDU ever comes on this leg
+}
+
+RPCH_DECL void http_session::on_failure_response(const http::response_info& response,
+                                                 byte_view body, channel::leg which) {
+    noted_ = {};
+    noted_.code = http::response_error(response);
+    noted_.said_by = origin::http;
+    noted_.detail =
+        "status " + std::to_string(response.status) + " " + std::string(response.reason);
+    if (response.status == 401) {
+        const auto offered = auth::parse_offers(response.authenticate);
+        const bool wanted = options_.http_auth == http_authentication::basic;
+        noted_.detail +=
+            ", offered: " + offered.to_string() + ", used: " + (wanted ? "Basic" : "none");
+        if (wanted && offered.find(auth::scheme::basic) == nullptr)
+            noted_.code = errc::http_auth_not_offered;
+        noted_.next_step = wanted ? "check user name and password" : "give a user and a password";
+    } else if (response.rpc_error) {
+        noted_.said_by = origin::rpc_proxy;
+        noted_.detail =
+            "RPC Error " + core::to_hex_number(static_cast<std::uint32_t>(*response.rpc_error));
+        noted_.next_step = "ask whether the server " + target_.host + ":" +
+                           std::to_string(target_.port) +
+                           " runs and whether the proxy's ValidPorts names it in this spelling";
+        for (const auto& record : http::error_records(response, body)) {
+            if (record.detection_location == http::ee_location_connect_failed) {
+                noted_.detail += ": the proxy could not connect to the server";
+                noted_.next_step = "start the RPC server at " + target_.host + ":" +
+                                   std::to_string(target_.port) + ", or correct the name";
+            } else if (record.status ==
+                       static_cast<std::uint32_t>(rpc_status::proxy_access_denied)) {
+                noted_.code = rpc_status::proxy_access_denied;
+                noted_.detail += ": the proxy does not allow this target";
+                noted_.next_step = "have " + target_.host + ":" + std::to_string(target_.port) +
+                                   " added to the proxy's ValidPorts";
+            }
+        }
+    } else if (response.status == 404)
+        noted_.next_step = "check that the address is that of an RPC proxy";
+    const int status = response.status;
+    const auto number = response.rpc_error;
+    mutable_machine().on_response(which, status, number, now(), actions());
+    perform(nullptr);
+}
+
+RPCH_DECL void http_session::deliver(const core::split_view& pdu) {
+    const std::size_t size = pdu.size();
+    if (!association_ended_) association_ended_ = on_rpc_pdu(pdu);
+    mutable_machine().on_consumed(size, now(), actions());
+}
+
+RPCH_DECL void http_session::produce() {
+    if (machine().current() == channel::client::state::opened)
+        pull(association_, channel::leg::in_http);
+    if (association_ended_ && !is_shut()) {
+        noted_.code = association_ended_;
+        noted_.said_by = association_ended_ == errc::bind_refused ? origin::bind : origin::rts;
+        mutable_machine().on_closed(channel::leg::out_http, association_ended_, now(), actions());
+    }
+    perform(nullptr);
+}
+
+RPCH_DECL std::string http_session::channel_name(channel::leg which) const {
+    const bool in = which == channel::leg::in_http;
+    return std::string(in ? "IN" : "OUT") + " channel to " + proxy_.host + ":" +
+           std::to_string(proxy_.port);
+}
+
+RPCH_DECL failure http_session::explain_end(std::error_code why, channel::leg where,
+                                            const std::string& detail) const {
+    failure out = noted_;
+    if (!out.code) {
+        out.code = why;
+        out.said_by = origin_of(why);
+        if (detail != why.message()) out.detail = detail;
+        if (why == errc::setup_timeout)
+            out.detail = "the virtual connection did not open; last state: " +
+                         std::string(channel::name(machine().current()));
+    }
+    if (out.next_step.empty()) out.next_step = next_step_for(out.code);
+    out.where = channel_name(where);
+    return out;
+}
+
+RPCH_DECL void http_session::failed(std::error_code why, channel::leg where,
+                                    const std::string& detail) {
+    if (in_connector_) in_connector_->cancel();
+    if (out_connector_) out_connector_->cancel();
+    in_connector_.reset();
+    out_connector_.reset();
+    on_ended(explain_end(why, where, detail));
+}
+
+// tcp_session
+
+RPCH_DECL tcp_session::tcp_session(std::shared_ptr<transport::strand_context> context,
+                                   client_options options, transport::host_port server)
+    : client_session(std::move(context), std::move(options)), server_(std::move(server)) {}
+
+RPCH_DECL void tcp_session::open() {
+    connector_ = std::make_shared<transport::connector>(
+        context_->on, server_, options_.connect_wait,
+        [self = shared_from_this()](std::error_code ec, transport::tcp::socket socket,
+                                    const std::string& detail) {
+            self->connector_.reset();
+            if (ec) return self->end(ec, origin_of(ec), detail);
+            self->link_ =
+                std::make_shared<transport::link>(std::move(socket), self->context_->pool, *self);
+            self->link_->expect_pdus();
+            self->link_->start();
+            self->kick_output();
+        });
+    connector_->start();
+}
+
+RPCH_DECL void tcp_session::close() {
+    end(errc::operation_aborted, origin::local, "the client was closed");
+}
+
+RPCH_DECL void tcp_session::on_input(transport::link& from) {
+    const auto self = shared_from_this();
+    std::error_code ended;
+    busy_ = true;
+    while (!ended && link_) {
+        const auto pdu = from.next_pdu(UINT64_MAX);
+        if (!pdu)
+            ended = pdu.error();
+        else if (!*pdu)
+            break;
+        else {
+            const std::size_t size = (*pdu)->view.size();
+            ended = on_rpc_pdu((*pdu)->view);
+            if (link_) from.consume(size);
+        }
+    }
+    busy_ = false;
+    if (ended) return end(ended, ended == errc::bind_refused ? origin::bind : origin::rts, {});
+    kick_output();
+}
+
+RPCH_DECL void tcp_session::kick_output() {
+    constexpr std::size_t queued_max = 256 * 1024;
+    if (busy_ || !link_) return;
+    while (true) {
+        while (association_.has_output() && link_->output_size() < queued_max) {
+            const std::size_t size = association_.next_output_size();
+            association_.write_output(link_->reserve(size));
+            link_->commit(size, 0);
+        }
+        link_->flush();
+        if (link_->output_pending() || !association_.has_output()) return;
+    }
+}
+
+RPCH_DECL void tcp_session::on_closed(transport::link& from, std::error_code why) {
+    const auto self = shared_from_this();
+    end(why, origin::tcp, from.error_detail());
+}
+
+RPCH_DECL void tcp_session::end(std::error_code why, origin said_by, const std::string& detail) {
+    if (is_ended()) return;
+    if (connector_) connector_->cancel();
+    connector_.reset();
+    if (link_) link_->finish();
+    link_.reset();
+    failure f;
+    f.code = why;
+    f.said_by = said_by;
+    f.where = "TCP connection to " + server_.host + ":" + std::to_string(server_.port);
+    f.detail = detail;
+    f.next_step = next_step_for(why);
+    on_ended(std::move(f));
+}
+
+// make_session
+
+RPCH_DECL result<core::secret> authorization_of(const client_options& options, bool tls,
+                                                failure& why) {
+    if (options.http_auth == http_authentication::none) return core::secret{};
+    if (!tls && !options.allow_basic_over_plain) {
+        why.code = errc::http_auth_needs_tls;
+        why.next_step = "use TLS, or allow Basic without it (allow_basic_over_plain)";
+        return fail(why.code);
+    }
+    auto value = auth::encode_basic(options.http_user, options.http_password);
+    if (!value) why.code = value.error();
+    return value;
+}
+
+RPCH_DECL result<std::shared_ptr<client_session>>
+make_http_session(const dcerpc::string_binding& binding, client_options options,
+                  const std::shared_ptr<transport::strand_context>& context, failure& why) {
+    const auto refuse = [&why](std::error_code code, std::string detail) {
+        why.code = code;
+        why.detail = std::move(detail);
+        return fail(code);
+    };
+    if (binding.http_proxy || binding.use_http_proxy)
+        return refuse(errc::not_supported, "HttpProxy");
+    if (binding.http_auth && *binding.http_auth != dcerpc::http_auth_option::basic)
+        return refuse(errc::not_supported, "HttpAuthOption: only basic");
+    if (binding.http_auth) options.http_auth = http_authentication::basic;
+    const bool tls_on = binding.http_use_tls.value_or(true);
+    auto authorization = authorization_of(options, tls_on, why);
+    if (!authorization) return fail(authorization.error());
+    std::shared_ptr<transport::tls_context> tls;
+    if (tls_on) {
+        tls = options.tls_context;
+        if (!tls) {
+            auto made = transport::tls_context::make_client(options.tls, &why.detail);
+            if (!made) return refuse(made.error(), why.detail);
+            tls = std::move(*made);
+        }
+    }
+    std::array<rts::cookie, 4> cookies;
+    for (rts::cookie& each : cookies)
+        if (const auto ec = transport::random_bytes(each.bytes)) return refuse(ec, {});
+    const auto session_id = transport::random_uuid();
+    if (!session_id) return refuse(session_id.error(), {});
+    channel::client_settings settings;
+    settings.virtual_connection = cookies[0];
+    settings.in_channel = cookies[1];
+    settings.out_channel = cookies[2];
+    settings.association_group = cookies[3];
+    settings.receive_window = options.receive_window;
+    settings.in_lifetime = options.channel_lifetime;
+    settings.connection_timeout = options.connection_timeout;
+    settings.open_wait = options.open_wait;
+    // Without RpcProxy the proxy runs on the server's own machine.
+    transport::host_port proxy{binding.host, std::uint16_t{443}};
+    if (binding.rpc_proxy) proxy.host = binding.rpc_proxy->host;
+    const std::uint16_t usual = tls_on ? 443 : 80;
+    proxy.port = binding.rpc_proxy ? binding.rpc_proxy->port.value_or(usual) : usual;
+    core::wipe(options.http_password);
+    return std::shared_ptr<client_session>(std::make_shared<http_session>(
+        context, std::move(options), std::move(proxy),
+        transport::host_port{binding.host, *binding.endpoint}, std::move(tls),
+        std::move(*authorization), channel::client(settings), *session_id));
+}
+
+RPCH_DECL result<std::shared_ptr<client_session>>
+make_session(const dcerpc::string_binding& binding, client_options options,
+             const transport::executor& on, failure& why) {
+    if (!binding.endpoint || binding.host.empty()) {
+        why.code = errc::bad_binding;
+        why.detail = "the binding needs a host and an endpoint (a port)";
+        return fail(why.code);
+    }
+    auto context = std::make_shared<transport::strand_context>(on);
+    if (binding.sequence == dcerpc::protocol_sequence::ncacn_http)
+        return make_http_session(binding, std::move(options), context, why);
+    return std::shared_ptr<client_session>(std::make_shared<tcp_session>(
+        context, std::move(options), transport::host_port{binding.host, *binding.endpoint}));
+}
+
+} // namespace rpch::inline RPCH_ABI::detail

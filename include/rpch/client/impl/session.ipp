@@ -1,0 +1,136 @@
+#include <rpch/client/session.hpp>
+
+#include <utility>
+#include <variant>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+RPCH_DECL dcerpc::client_association_options association_options_of(const client_options& options) {
+    dcerpc::client_association_options out;
+    out.limits.fragment_bytes = options.max_fragment;
+    return out;
+}
+
+RPCH_DECL client_session::client_session(std::shared_ptr<transport::strand_context> context,
+                                         client_options options)
+    : context_(std::move(context)),
+      options_(std::move(options)),
+      association_(association_options_of(options_)) {}
+
+RPCH_DECL void client_session::bind(const interface_id& id,
+                                    std::shared_ptr<std::uint16_t> context_out,
+                                    completion_ptr done) {
+    if (ended_) return done->complete_later(ended_);
+    const auto number = association_.add_context(id);
+    if (!number) return done->complete_later(explain(number.error(), "", true));
+    contexts_.emplace(*number, waiting_context{std::move(context_out), std::move(done)});
+    kick_output();
+}
+
+RPCH_DECL std::uint32_t client_session::call(const call_request& request,
+                                             std::vector<std::byte> stub, completion_ptr done) {
+    if (ended_) {
+        failure why = ended_;
+        why.did_not_execute = true;
+        done->complete_later(why);
+        return 0;
+    }
+    dcerpc::call_options options;
+    options.context = request.context;
+    options.opnum = request.opnum;
+    options.object = request.object;
+    const auto id = association_.begin_call(options, std::move(stub));
+    if (!id) {
+        done->complete_later(explain(id.error(), "", true));
+        return 0;
+    }
+    calls_.emplace(*id, std::move(done));
+    kick_output();
+    return *id;
+}
+
+RPCH_DECL void client_session::cancel(std::uint32_t call_id) {
+    association_.cancel(call_id, events_);
+    process_events();
+    kick_output();
+}
+
+RPCH_DECL std::error_code client_session::on_rpc_pdu(const core::split_view& pdu) {
+    byte_view whole = pdu.first;
+    if (!pdu.second.empty()) { // it straddled two read buffers
+        contiguous_.assign(pdu.first.begin(), pdu.first.end());
+        contiguous_.insert(contiguous_.end(), pdu.second.begin(), pdu.second.end());
+        whole = contiguous_;
+    }
+    const std::error_code ended = association_.on_pdu(whole, events_);
+    if (!ended) process_events();
+    return ended; // the events of an end are processed with its explanation, by on_ended
+}
+
+RPCH_DECL void client_session::process_events() {
+    if (processing_) return; // from within a handler: the loop below gets to what was added
+    processing_ = true;
+    for (std::size_t i = 0; i < events_.size(); ++i) {
+        dcerpc::client_event event = std::move(events_[i]);
+        std::visit([this](auto& e) { process(e); }, event);
+    }
+    events_.clear();
+    processing_ = false;
+}
+
+RPCH_DECL void client_session::process(dcerpc::context_ready& event) {
+    const auto found = contexts_.find(event.context);
+    if (found == contexts_.end()) return;
+    waiting_context waiting = std::move(found->second);
+    contexts_.erase(found);
+    *waiting.out = event.context;
+    failure why;
+    if (event.error) {
+        why = ended_ ? ended_ : explain(event.error, event.detail, true);
+        last_failure_ = why;
+    }
+    waiting.done->complete(why, {});
+}
+
+RPCH_DECL void client_session::process(dcerpc::call_completed& event) {
+    const auto found = calls_.find(event.call_id);
+    if (found == calls_.end()) return;
+    const completion_ptr done = std::move(found->second);
+    calls_.erase(found);
+    done->complete({}, {std::move(event.stub), event.order});
+}
+
+RPCH_DECL void client_session::process(dcerpc::call_failed& event) {
+    const auto found = calls_.find(event.call_id);
+    if (found == calls_.end()) return;
+    const completion_ptr done = std::move(found->second);
+    calls_.erase(found);
+    failure why = ended_ ? ended_ : explain(event.error, event.detail, event.did_not_execute);
+    why.did_not_execute = event.did_not_execute;
+    last_failure_ = why;
+    done->complete(why, {});
+}
+
+RPCH_DECL void client_session::on_ended(failure why) {
+    if (ended_) return;
+    ended_ = why;
+    last_failure_ = std::move(why);
+    association_.close(ended_.code, events_);
+    process_events();
+}
+
+RPCH_DECL failure client_session::explain(std::error_code code, const char* detail,
+                                          bool did_not_execute) const {
+    failure why;
+    why.code = code;
+    why.detail = detail;
+    why.did_not_execute = did_not_execute;
+    if (code == errc::bind_refused || code == errc::context_refused) {
+        why.said_by = origin::bind;
+        why.next_step = "check the interface UUID and version, and that the port is that server's";
+    } else if (code.category() == rpc_status_category())
+        why.said_by = origin::fault;
+    return why;
+}
+
+} // namespace rpch::inline RPCH_ABI::detail

@@ -1,0 +1,105 @@
+// One connection of a client to a server: contexts, calls, and what became of them.
+#ifndef RPCH_CLIENT_SESSION_HPP
+#define RPCH_CLIENT_SESSION_HPP
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <unordered_map>
+#include <vector>
+
+#include <rpch/client/client_options.hpp>
+#include <rpch/client/completion.hpp>
+#include <rpch/core/split_view.hpp>
+#include <rpch/dcerpc/client_association.hpp>
+#include <rpch/dcerpc/string_binding.hpp>
+#include <rpch/failure.hpp>
+#include <rpch/transport/channel_driver.hpp>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+/// A call as the upper layer asks for it.
+struct call_request {
+    std::uint16_t context = 0;
+    std::uint16_t opnum = 0;
+    std::optional<uuid> object;
+};
+
+/// What the two kinds of connection have in common: the association and the handlers that wait for
+/// it. On the client's strand. Handlers run in place where they can, so every function may be
+/// entered again from within `complete`: state is settled before a handler is called.
+class client_session {
+  public:
+    client_session(std::shared_ptr<transport::strand_context> context, client_options options);
+    virtual ~client_session() = default;
+    client_session(const client_session&) = delete;
+    client_session& operator=(const client_session&) = delete;
+
+    /// Opens the connection; what waits for it is told through `bind` and `call`.
+    virtual void open() = 0;
+    /// Ends the connection: everything that waits fails with errc::operation_aborted.
+    virtual void close() = 0;
+    [[nodiscard]] virtual std::shared_ptr<client_session> shared_session() = 0;
+
+    /// Asks for an interface; completes with its context in `context_out`.
+    void bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
+              completion_ptr done);
+    /// Makes a call. Takes the handler, and completes it exactly once.
+    /// @return the call id to cancel it by; 0 if it has failed already.
+    std::uint32_t call(const call_request& request, std::vector<std::byte> stub,
+                       completion_ptr done);
+    void cancel(std::uint32_t call_id);
+
+    [[nodiscard]] const failure& last_failure() const noexcept { return last_failure_; }
+    [[nodiscard]] const transport::strand& on() const noexcept { return context_->on; }
+    [[nodiscard]] bool is_ended() const noexcept { return static_cast<bool>(ended_); }
+
+  protected:
+    /// Lets the connection send what the association has.
+    virtual void kick_output() = 0;
+    /// Takes one RPC PDU. @return the error that ends the connection.
+    std::error_code on_rpc_pdu(const core::split_view& pdu);
+    /// The connection has ended: everything that waits fails with `why`, once.
+    void on_ended(failure why);
+
+    std::shared_ptr<transport::strand_context> context_;
+    client_options options_;
+    dcerpc::client_association association_;
+
+  private:
+    void process_events();
+    void process(dcerpc::context_ready& event);
+    void process(dcerpc::call_completed& event);
+    void process(dcerpc::call_failed& event);
+    void process(dcerpc::shutdown_requested&) {}
+    failure explain(std::error_code code, const char* detail, bool did_not_execute) const;
+
+    struct waiting_context {
+        std::shared_ptr<std::uint16_t> out;
+        completion_ptr done;
+    };
+    std::unordered_map<std::uint16_t, waiting_context> contexts_;
+    std::unordered_map<std::uint32_t, completion_ptr> calls_;
+    dcerpc::client_event_list events_;
+    std::vector<std::byte> contiguous_;
+    failure last_failure_;
+    failure ended_;
+    bool processing_ = false;
+};
+
+/// Makes the connection a binding asks for; not opened yet.
+/// @errors errc::bad_binding, errc::not_supported, errc::bad_setting and what TLS says; `why`
+/// explains.
+[[nodiscard]] RPCH_DECL result<std::shared_ptr<client_session>>
+make_session(const dcerpc::string_binding& binding, client_options options,
+             const transport::executor& on, failure& why);
+
+} // namespace rpch::inline RPCH_ABI::detail
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/client/impl/session.ipp>
+#endif
+
+#endif

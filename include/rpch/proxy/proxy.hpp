@@ -1,0 +1,93 @@
+// The RPC proxy facade: inbound and outbound roles behind one HTTP(S) listener.
+#ifndef RPCH_PROXY_PROXY_HPP
+#define RPCH_PROXY_PROXY_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <rpch/limits.hpp>
+#include <rpch/result.hpp>
+#include <rpch/transport/connector.hpp>
+#include <rpch/transport/executor.hpp>
+#include <rpch/transport/tls_context.hpp>
+
+namespace rpch::inline RPCH_ABI {
+
+/// Settings of a proxy, by the names administrators know. The defaults refuse plain HTTP, anonymous
+/// users and every target.
+struct proxy_settings {
+    /// `host:port` and `host:first-last`, separated by `;`. What is not named is refused.
+    std::string valid_ports;
+    /// AllowAnonymous: requests without credentials are served.
+    bool allow_anonymous = false;
+    /// Basic authentication against `users_file`.
+    bool allow_basic = false;
+    std::string users_file;
+    /// The realm that 401 responses name.
+    std::string realm = "rpch";
+    /// Lets `listen` work without TLS; passwords of Basic then cross the network readable.
+    bool allow_plain = false;
+
+    /// InProxyReceiveWindow and OutProxyReceiveWindow, bytes, 8192 to 262144.
+    std::uint32_t in_receive_window = limits::receive_window_max;
+    std::uint32_t out_receive_window = limits::receive_window_max;
+    /// Lifetime declared for OUT channels, bytes.
+    std::uint32_t channel_lifetime = limits::channel_lifetime_default;
+    /// ConnectionTimeout told to clients, 120 s to 4 h.
+    std::chrono::milliseconds connection_timeout{limits::connection_timeout_min_ms};
+    std::chrono::milliseconds connect_wait = limits::connect_wait;
+    std::chrono::milliseconds first_pdu_wait = limits::first_pdu_wait;
+    /// HTTP connections at the same time; more are closed at once.
+    std::size_t connections_max = 18'000;
+    /// Called on the proxy's strand with one line for each event worth a log line; may be empty.
+    std::function<void(const std::string& line)> log;
+};
+
+/// Serves RPC over HTTP v2 clients and connects them to `ncacn_http` servers. Everything runs on
+/// one strand of the executor. Destroying the proxy closes all its connections.
+class proxy {
+  public:
+    /// @param why  borrowed; receives a sentence for people on failure; may be null.
+    /// @errors errc::bad_setting (a setting that does not parse or contradicts another).
+    static result<proxy> make(transport::executor on, proxy_settings settings,
+                              std::string* why = nullptr);
+    proxy(proxy&&) noexcept;
+    proxy& operator=(proxy&&) noexcept;
+    ~proxy();
+
+    /// Listens with TLS, or without when `tls` is null and `allow_plain` is set.
+    /// @return the port that is listened on; port 0 lets the system choose.
+    /// @errors errc::bad_setting (no TLS and not allowed; no address literal), the system's.
+    result<std::uint16_t> listen(const transport::host_port& where,
+                                 std::shared_ptr<transport::tls_context> tls);
+
+    /// Reads the users file and the rules again; running connections are not touched. Thread-safe.
+    /// @errors errc::bad_setting, and nothing is changed.
+    std::error_code reload(const std::string& valid_ports, std::string* why = nullptr);
+
+    /// Stops accepting; channels go on.
+    void stop_listening();
+    /// Stops accepting and closes all channels. Thread-safe.
+    void close();
+
+    /// @return HTTP connections that are open now. On the strand.
+    [[nodiscard]] std::size_t connections() const noexcept;
+
+    class impl;
+
+  private:
+    explicit proxy(std::shared_ptr<impl> made) noexcept : impl_(std::move(made)) {}
+    std::shared_ptr<impl> impl_;
+};
+
+} // namespace rpch::inline RPCH_ABI
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/proxy/impl/proxy.ipp>
+#endif
+
+#endif

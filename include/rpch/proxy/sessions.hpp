@@ -1,0 +1,168 @@
+// The connections of a proxy: HTTP requests until they are understood, then one role each.
+#ifndef RPCH_PROXY_SESSIONS_HPP
+#define RPCH_PROXY_SESSIONS_HPP
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <rpch/auth/users_file.hpp>
+#include <rpch/channel/inbound_proxy.hpp>
+#include <rpch/channel/outbound_proxy.hpp>
+#include <rpch/http/channel_request.hpp>
+#include <rpch/http/head.hpp>
+#include <rpch/proxy/proxy.hpp>
+#include <rpch/proxy/valid_ports.hpp>
+#include <rpch/transport/channel_driver.hpp>
+#include <rpch/transport/connector.hpp>
+#include <rpch/transport/credential_cache.hpp>
+#include <rpch/transport/tls_context.hpp>
+
+#include <asio/steady_timer.hpp>
+#include <asio/thread_pool.hpp>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+/// Anything a closing proxy must end.
+class proxy_connection {
+  public:
+    virtual ~proxy_connection() = default;
+    virtual void end() = 0;
+};
+
+/// Rules and users; replaced as a whole by a reload, so that a request sees one state of both.
+struct access_rules {
+    valid_ports targets;
+    auth::users_file users;
+};
+
+/// What the connections of one proxy share. Lives as long as the last of them.
+struct proxy_shared {
+    proxy_shared(const transport::executor& on, std::uint64_t hash_seed)
+        : context(std::make_shared<transport::strand_context>(on)),
+          owners(16, rts::cookie_hash{hash_seed}) {}
+
+    std::shared_ptr<transport::strand_context> context;
+    proxy_settings settings;
+    std::shared_ptr<const access_rules> rules;
+    transport::credential_cache verified;
+    /// One thread for password derivation, which takes tens of milliseconds; only with Basic.
+    std::unique_ptr<asio::thread_pool> workers;
+    std::size_t connections = 0;
+    std::size_t derivations = 0;
+    std::unordered_set<proxy_connection*> live;
+
+    /// The user each virtual connection belongs to, counted by channels: IN and OUT of one must be
+    /// the same person's.
+    struct owner {
+        std::string user;
+        std::size_t channels = 0;
+    };
+    std::unordered_map<rts::cookie, owner, rts::cookie_hash> owners;
+
+    void log(const std::string& line) const {
+        if (settings.log) settings.log(line);
+    }
+    [[nodiscard]] bool claim(const rts::cookie& virtual_connection, const std::string& user);
+    void release(const rts::cookie& virtual_connection);
+};
+
+/// A channel request that was understood and allowed.
+struct allowed_request {
+    http::channel_method method{};
+    std::uint64_t content_length = 0;
+    std::optional<std::uint32_t> min_connection_timeout_s;
+    transport::host_port target;
+    std::string user;   ///< Empty for anonymous.
+    std::string client; ///< Address for logs.
+    rts::client_address client_address;
+};
+
+/// An HTTP connection until a channel request came: TLS, heads, echo, authentication, rules.
+class http_connection final : public transport::link_owner,
+                              public proxy_connection,
+                              public std::enable_shared_from_this<http_connection> {
+  public:
+    explicit http_connection(std::shared_ptr<proxy_shared> shared);
+    ~http_connection() override;
+    /// @param tls  null for plain HTTP.
+    void start(transport::tcp::socket socket, const std::shared_ptr<transport::tls_context>& tls);
+    void end() override;
+
+    void on_secured(transport::link&) override {}
+    void on_input(transport::link& from) override;
+    void on_writable(transport::link& from) override { from.flush(); }
+    void on_closed(transport::link& from, std::error_code why) override;
+    std::shared_ptr<transport::link_owner> keep_alive() override { return shared_from_this(); }
+
+  private:
+    enum class verdict : std::uint8_t { proceed, answered, pending };
+
+    void arm_timer();
+    bool handle_head();
+    void judge(const http::request_head& head, std::size_t head_bytes);
+    verdict authenticate(const http::request_info& request);
+    verdict verify(const http::request_info& request);
+    void on_verified(bool right);
+    void demand_credentials(const http::request_info& request);
+    void answer_echo(const http::request_info& request, std::size_t head_bytes);
+    void open_channel(const http::request_info& request, std::size_t head_bytes);
+    void answer_and_finish(const std::string& response, const std::string& why);
+
+    std::shared_ptr<proxy_shared> shared_;
+    std::shared_ptr<transport::link> link_;
+    asio::steady_timer timer_;
+    http::head_scanner scanner_;
+    std::uint64_t skip_ = 0; // body bytes of an answered request
+    std::string client_;     // address, for logs
+    std::string user_;       // verified
+    bool has_user_ = false;  // user_ is good for the request being judged
+    bool verifying_ = false;
+    int attempts_ = 0;
+};
+
+/// What both roles of a proxy have in common: the HTTP leg they were given, the TCP leg they open.
+template <class Machine>
+class proxy_session : public transport::channel_driver<Machine>, public proxy_connection {
+  public:
+    proxy_session(std::shared_ptr<proxy_shared> shared, allowed_request request, Machine machine,
+                  channel::leg http_leg, channel::leg tcp_leg);
+    ~proxy_session() override;
+    /// Takes over the link; PDUs may be in its input already.
+    void start(std::shared_ptr<transport::link> from);
+    void end() override;
+
+  protected:
+    void open_leg(channel::leg which) override;
+    bool past_preamble(channel::leg which, transport::link& from) override;
+    void respond(channel::leg to, std::uint32_t content_length) override;
+    void refuse(channel::leg to, rpc_status status) override;
+    void opened() override;
+    void failed(std::error_code why, channel::leg where, const std::string& detail) override;
+
+  private:
+    void on_connect(std::error_code ec, transport::tcp::socket socket, const std::string& detail);
+    [[nodiscard]] std::string label() const;
+
+    std::shared_ptr<proxy_shared> shared_;
+    allowed_request request_;
+    std::shared_ptr<transport::connector> connector_;
+    channel::leg http_leg_;
+    channel::leg tcp_leg_;
+    bool claimed_ = false;
+    bool banner_done_ = false;
+};
+
+} // namespace rpch::inline RPCH_ABI::detail
+
+#include <rpch/proxy/impl/proxy_session.hpp>
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/proxy/impl/sessions.ipp>
+#endif
+
+#endif

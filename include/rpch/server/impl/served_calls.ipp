@@ -1,0 +1,52 @@
+#include <rpch/server/served_calls.hpp>
+
+#include <utility>
+#include <variant>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+RPCH_DECL served_calls::served_calls(std::shared_ptr<served_interfaces> shared,
+                                     connection_info info)
+    : shared_(std::move(shared)),
+      info_(std::make_shared<connection_info>(std::move(info))),
+      association_(shared_->offered, shared_->groups, shared_->options) {}
+
+RPCH_DECL std::error_code served_calls::on_pdu(const core::split_view& pdu,
+                                               const std::shared_ptr<call_sink>& sink) {
+    byte_view whole = pdu.first;
+    if (!pdu.second.empty()) { // it straddled two read buffers
+        contiguous_.assign(pdu.first.begin(), pdu.first.end());
+        contiguous_.insert(contiguous_.end(), pdu.second.begin(), pdu.second.end());
+        whole = contiguous_;
+    }
+    const std::error_code ended = association_.on_pdu(whole, events_);
+    for (auto& event : events_)
+        if (auto* call = std::get_if<dcerpc::call_received>(&event)) dispatch(*call, sink);
+    events_.clear();
+    return ended;
+}
+
+RPCH_DECL void served_calls::dispatch(dcerpc::call_received& call,
+                                      const std::shared_ptr<call_sink>& sink) {
+    const raw_handler* handler = shared_->registry.find(call.interface, call.opnum);
+    if (handler == nullptr) return fault(call.call_id, rpc_status::nca_op_rng_error);
+    info_->association_group = association_.assoc_group_id();
+    call_context context(info_, call.call_id, call.opnum, call.object, shared_->executor);
+    responder answer(sink, call.call_id);
+    try {
+        (*handler)(context, std::move(call.stub), call.order, std::move(answer));
+    } catch (...) {
+        // A raw handler that throws has dropped its responder, which has sent a fault already.
+    }
+}
+
+RPCH_DECL void served_calls::respond(std::uint32_t call_id, std::vector<std::byte> stub) {
+    static_cast<void>(association_.respond(call_id, std::move(stub)));
+}
+
+RPCH_DECL void served_calls::fault(std::uint32_t call_id, rpc_status status) {
+    // A fault that says the operation does not exist also says that nothing ran. [MS-RPCE] 2.2.2.3
+    static_cast<void>(association_.fault(call_id, status, status == rpc_status::nca_op_rng_error));
+}
+
+} // namespace rpch::inline RPCH_ABI::detail

@@ -1,0 +1,112 @@
+#include <rpch/server/server.hpp>
+
+#include <utility>
+#include <vector>
+
+#include <rpch/dcerpc/string_binding.hpp>
+#include <rpch/server/sessions.hpp>
+#include <rpch/transport/listener.hpp>
+#include <rpch/transport/random.hpp>
+
+#include <asio/dispatch.hpp>
+
+namespace rpch::inline RPCH_ABI {
+
+namespace detail {
+/// @return a random number; 1 if there is no randomness, which later steps report by themselves.
+template <class Int>
+Int random_number() noexcept {
+    std::array<std::byte, sizeof(Int)> bytes{};
+    if (transport::random_bytes(bytes)) return 1;
+    return core::load<Int>(bytes.data(), core::byte_order::little);
+}
+} // namespace detail
+
+/// Shared with the handlers that close it, so that a server may go while its strand is busy.
+class server::impl : public std::enable_shared_from_this<server::impl> {
+  public:
+    impl(const transport::executor& on, server_settings settings)
+        : shared(std::make_shared<detail::server_shared>(
+              on, detail::random_number<std::uint32_t>() | 1U,
+              detail::random_number<std::uint64_t>())) {
+        shared->settings = std::move(settings);
+        shared->interfaces->executor = shared->context->on;
+        shared->interfaces->options.limits.fragment_bytes = shared->settings.max_fragment;
+    }
+
+    std::shared_ptr<detail::server_shared> shared;
+    std::vector<std::shared_ptr<transport::listener>> listeners;
+
+    void stop_listening() {
+        for (const auto& each : listeners) each->close();
+        listeners.clear();
+    }
+    void close() {
+        stop_listening();
+        const auto live = shared->live; // ending one takes it out of the set
+        for (detail::closable* each : live)
+            if (shared->live.count(each) != 0) each->end();
+    }
+};
+
+RPCH_DECL server::server(transport::executor on, server_settings settings)
+    : impl_(std::make_shared<impl>(on, std::move(settings))) {}
+RPCH_DECL server::server(server&&) noexcept = default;
+RPCH_DECL server& server::operator=(server&& other) noexcept {
+    if (impl_) close();
+    impl_ = std::move(other.impl_);
+    return *this;
+}
+RPCH_DECL server::~server() {
+    if (impl_) close();
+}
+
+RPCH_DECL handler_registry& server::registry() { return impl_->shared->interfaces->registry; }
+
+RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
+    const auto parsed = dcerpc::parse_string_binding(binding);
+    if (!parsed) return fail(parsed.error());
+    if (parsed->rpc_proxy || parsed->http_proxy || parsed->object) return fail(errc::bad_binding);
+    auto& interfaces = *impl_->shared->interfaces;
+    if (interfaces.offered.empty()) // handlers are registered before the first listen
+        for (const interface_id& id : interfaces.registry.ids())
+            interfaces.offered.push_back({id, {}});
+    const bool over_http = parsed->sequence == dcerpc::protocol_sequence::ncacn_http;
+    const std::weak_ptr<detail::server_shared> weak = impl_->shared;
+    auto accepted = [weak, over_http](transport::tcp::socket socket) {
+        const auto shared = weak.lock();
+        if (!shared) return;
+        if (shared->tcp_connections >= shared->settings.connections_max) {
+            shared->log("connection refused: too many");
+            return;
+        }
+        if (over_http)
+            std::make_shared<detail::newcomer>(shared)->start(std::move(socket));
+        else {
+            const std::string from = detail::address_text(socket);
+            std::make_shared<detail::tcp_connection>(shared, from)->start(std::move(socket));
+        }
+    };
+    auto opened = transport::listener::open(impl_->shared->context->on,
+                                            {parsed->host, parsed->endpoint.value_or(0)},
+                                            std::move(accepted));
+    if (!opened) return fail(opened.error());
+    const std::uint16_t port = (*opened)->endpoint().port();
+    interfaces.options.secondary_address = std::to_string(port);
+    impl_->listeners.push_back(std::move(*opened));
+    return port;
+}
+
+RPCH_DECL void server::stop_listening() {
+    asio::dispatch(impl_->shared->context->on, [impl = impl_] { impl->stop_listening(); });
+}
+
+RPCH_DECL void server::close() {
+    asio::dispatch(impl_->shared->context->on, [impl = impl_] { impl->close(); });
+}
+
+RPCH_DECL std::size_t server::connections() const noexcept {
+    return impl_->shared->tcp_connections;
+}
+
+} // namespace rpch::inline RPCH_ABI

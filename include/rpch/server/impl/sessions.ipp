@@ -1,0 +1,285 @@
+#include <rpch/server/sessions.hpp>
+
+#include <utility>
+
+#include <asio/dispatch.hpp>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+/// The legacy server response, [MS-RPCH] 2.1.1.2.1: the first thing on every accepted connection.
+inline constexpr std::string_view server_banner = "ncacn_http/1.0";
+/// Output a plain TCP connection may have queued before it stops making more.
+inline constexpr std::size_t tcp_output_bytes_max = 256 * 1024;
+
+RPCH_DECL std::string address_text(const transport::tcp::socket& socket) {
+    std::error_code ec;
+    const auto peer = socket.remote_endpoint(ec);
+    return ec ? std::string("an unknown address") : peer.address().to_string();
+}
+
+RPCH_DECL std::string address_text(const rts::client_address& from) {
+    if (from.family == rts::address_family::ipv4) {
+        asio::ip::address_v4::bytes_type octets;
+        for (std::size_t i = 0; i < octets.size(); ++i)
+            octets[i] = std::to_integer<unsigned char>(from.octets[i]);
+        return asio::ip::address_v4(octets).to_string();
+    }
+    asio::ip::address_v6::bytes_type octets;
+    for (std::size_t i = 0; i < octets.size(); ++i)
+        octets[i] = std::to_integer<unsigned char>(from.octets[i]);
+    return asio::ip::address_v6(octets).to_string();
+}
+
+// newcomer
+
+RPCH_DECL newcomer::newcomer(std::shared_ptr<server_shared> shared)
+    : shared_(std::move(shared)), timer_(shared_->context->on) {
+    shared_->live.insert(this);
+    ++shared_->tcp_connections;
+}
+
+RPCH_DECL newcomer::~newcomer() {
+    shared_->live.erase(this);
+    --shared_->tcp_connections;
+}
+
+RPCH_DECL void newcomer::start(transport::tcp::socket socket) {
+    link_ = std::make_shared<transport::link>(std::move(socket), shared_->context->pool, *this);
+    link_->expect_pdus();
+    link_->write(core::as_bytes(server_banner));
+    link_->flush();
+    timer_.expires_after(shared_->settings.first_pdu_wait);
+    timer_.async_wait([self = shared_from_this()](std::error_code ec) {
+        if (!ec && self->link_) self->refuse(errc::setup_timeout);
+    });
+    link_->start();
+}
+
+RPCH_DECL void newcomer::end() {
+    timer_.cancel();
+    if (link_) link_->close();
+    link_.reset();
+}
+
+RPCH_DECL void newcomer::refuse(std::error_code why) {
+    shared_->log("connection from " + address_text(link_->socket()) +
+                 " closed before it belonged anywhere: " + why.message());
+    timer_.cancel();
+    link_->finish();
+    link_.reset();
+}
+
+RPCH_DECL void newcomer::on_closed(transport::link&, std::error_code) {
+    timer_.cancel();
+    link_.reset();
+}
+
+RPCH_DECL void newcomer::on_input(transport::link& from) {
+    const auto pdu = from.next_pdu(limits::rts_pdu_bytes_max);
+    if (!pdu)
+        return refuse(pdu.error() == errc::lifetime_exceeded ? errc::v1_not_supported
+                                                             : pdu.error());
+    if (!*pdu) return;
+    const auto first = channel::classify_first_pdu((*pdu)->view.first);
+    if (!first) return refuse(first.error());
+    const auto known = shared_->table.find(first->virtual_connection);
+    std::shared_ptr<virtual_connection> home;
+    if (known != shared_->table.end()) {
+        if (!known->second->machine().expects(first->half)) return refuse(errc::cookie_in_use);
+        home = std::static_pointer_cast<virtual_connection>(known->second->shared_from_this());
+    } else {
+        home = std::make_shared<virtual_connection>(shared_, first->virtual_connection);
+        home->start();
+    }
+    timer_.cancel();
+    home->adopt(first->half, std::exchange(link_, nullptr));
+}
+
+// virtual_connection
+
+RPCH_DECL virtual_connection::virtual_connection(std::shared_ptr<server_shared> shared,
+                                                 const rts::cookie& cookie)
+    : channel_driver(
+          shared->context,
+          channel::server({.receive_window = shared->settings.receive_window,
+                           .pairing_wait = std::chrono::duration_cast<std::chrono::milliseconds>(
+                               shared->settings.pairing_wait)})),
+      shared_(std::move(shared)),
+      cookie_(cookie),
+      calls_(shared_->interfaces, {protocol_sequence::ncacn_http, {}, 0}) {
+    shared_->live.insert(this);
+    shared_->table.emplace(cookie_, this);
+    shared_->tcp_connections += 2;
+}
+
+RPCH_DECL virtual_connection::~virtual_connection() {
+    shared_->live.erase(this);
+    const auto here = shared_->table.find(cookie_);
+    if (here != shared_->table.end() && here->second == this) shared_->table.erase(here);
+    shared_->tcp_connections -= 2;
+}
+
+RPCH_DECL void virtual_connection::start() {
+    run([](channel::server& m, transport::time_point at, channel::action_list& out) {
+        m.start(at, out);
+    });
+}
+
+RPCH_DECL void virtual_connection::adopt(channel::leg half, std::shared_ptr<transport::link> from) {
+    attach(half, std::move(from));
+    pump_and_settle(half);
+}
+
+RPCH_DECL void virtual_connection::end() {
+    shut();
+    calls_.association().close(errc::operation_aborted);
+}
+
+RPCH_DECL void virtual_connection::opened() {
+    shared_->log("virtual connection " + cookie_.to_hex() + " open, client " +
+                 address_text(machine().client()));
+    calls_.set_client_address(address_text(machine().client()));
+}
+
+RPCH_DECL void virtual_connection::deliver(const core::split_view& pdu) {
+    const std::size_t size = pdu.size();
+    if (!association_ended_) association_ended_ = calls_.on_pdu(pdu, self());
+    mutable_machine().on_consumed(size, now(), actions());
+}
+
+RPCH_DECL void virtual_connection::produce() {
+    transport::link* out = at(channel::leg::out_tcp);
+    pull(calls_.association(), channel::leg::out_tcp);
+    if (association_ended_ && !is_shut()) {
+        if (out != nullptr) out->flush(); // a bind_nak or fault that says why
+        mutable_machine().on_closed(channel::leg::in_tcp, association_ended_, now(), actions());
+    }
+    perform(nullptr);
+}
+
+RPCH_DECL void virtual_connection::failed(std::error_code why, channel::leg where,
+                                          const std::string& detail) {
+    shared_->log("virtual connection " + cookie_.to_hex() + " ended on " +
+                 std::string(channel::name(where)) + ": " + why.message() +
+                 (detail.empty() || detail == why.message() ? "" : " (" + detail + ")"));
+    calls_.association().close(why);
+}
+
+RPCH_DECL void virtual_connection::respond(std::uint32_t call_id, std::vector<std::byte> stub) {
+    if (context().on.running_in_this_thread()) {
+        calls_.respond(call_id, std::move(stub));
+        return kick();
+    }
+    asio::post(context().on, [self = self(), call_id, stub = std::move(stub)]() mutable {
+        self->calls_.respond(call_id, std::move(stub));
+        self->kick();
+    });
+}
+
+RPCH_DECL void virtual_connection::fault(std::uint32_t call_id, rpc_status status) {
+    asio::dispatch(context().on, [self = self(), call_id, status] {
+        self->calls_.fault(call_id, status);
+        self->kick();
+    });
+}
+
+// tcp_connection
+
+RPCH_DECL tcp_connection::tcp_connection(std::shared_ptr<server_shared> shared,
+                                         std::string client_address)
+    : shared_(std::move(shared)),
+      calls_(shared_->interfaces, {protocol_sequence::ncacn_ip_tcp, std::move(client_address), 0}),
+      timer_(shared_->context->on),
+      count_(shared_) {
+    shared_->live.insert(this);
+}
+
+RPCH_DECL tcp_connection::~tcp_connection() { shared_->live.erase(this); }
+
+RPCH_DECL void tcp_connection::start(transport::tcp::socket socket) {
+    link_ = std::make_shared<transport::link>(std::move(socket), shared_->context->pool, *this);
+    link_->expect_pdus();
+    timer_.expires_after(shared_->settings.first_pdu_wait);
+    timer_.async_wait([self = shared_from_this()](std::error_code ec) {
+        if (!ec && !self->calls_.association().is_bound()) self->finish(errc::setup_timeout);
+    });
+    link_->start();
+}
+
+RPCH_DECL void tcp_connection::on_input(transport::link& from) {
+    busy_ = true;
+    std::error_code ended;
+    while (!ended && link_) {
+        const auto pdu = from.next_pdu(UINT64_MAX);
+        if (!pdu)
+            ended = pdu.error();
+        else if (!*pdu)
+            break;
+        else {
+            ended = dcerpc::peek_type((*pdu)->view.first) == dcerpc::pdu_type::rts
+                        ? make_error_code(errc::unexpected_pdu)
+                        : calls_.on_pdu((*pdu)->view, shared_from_this());
+            if (link_) from.consume((*pdu)->view.size());
+        }
+    }
+    busy_ = false;
+    send();
+    if (ended) finish(ended);
+}
+
+RPCH_DECL void tcp_connection::send() {
+    if (busy_ || !link_) return;
+    auto& association = calls_.association();
+    while (true) {
+        while (association.has_output() && link_->output_size() < tcp_output_bytes_max) {
+            const std::size_t size = association.next_output_size();
+            association.write_output(link_->reserve(size));
+            link_->commit(size, 0);
+        }
+        link_->flush();
+        if (link_->output_pending() || !association.has_output()) return;
+    }
+}
+
+RPCH_DECL void tcp_connection::finish(std::error_code why) {
+    if (!link_) return;
+    shared_->log("connection from " + calls_.info().client_address + " closed: " + why.message());
+    timer_.cancel();
+    link_->finish();
+    link_.reset();
+    calls_.association().close(why);
+}
+
+RPCH_DECL void tcp_connection::end() {
+    timer_.cancel();
+    if (link_) link_->close();
+    link_.reset();
+    calls_.association().close(errc::operation_aborted);
+}
+
+RPCH_DECL void tcp_connection::on_closed(transport::link&, std::error_code why) {
+    timer_.cancel();
+    link_.reset();
+    calls_.association().close(why);
+}
+
+RPCH_DECL void tcp_connection::respond(std::uint32_t call_id, std::vector<std::byte> stub) {
+    if (shared_->context->on.running_in_this_thread()) {
+        calls_.respond(call_id, std::move(stub));
+        return send();
+    }
+    asio::post(shared_->context->on,
+               [self = shared_from_this(), call_id, stub = std::move(stub)]() mutable {
+                   self->calls_.respond(call_id, std::move(stub));
+                   self->send();
+               });
+}
+
+RPCH_DECL void tcp_connection::fault(std::uint32_t call_id, rpc_status status) {
+    asio::dispatch(shared_->context->on, [self = shared_from_this(), call_id, status] {
+        self->calls_.fault(call_id, status);
+        self->send();
+    });
+}
+
+} // namespace rpch::inline RPCH_ABI::detail

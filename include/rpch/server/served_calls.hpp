@@ -1,0 +1,62 @@
+// The calls of one connection: a server association, the handlers, and the answers between them.
+#ifndef RPCH_SERVER_SERVED_CALLS_HPP
+#define RPCH_SERVER_SERVED_CALLS_HPP
+
+#include <cstdint>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+#include <rpch/core/split_view.hpp>
+#include <rpch/dcerpc/server_association.hpp>
+#include <rpch/server/handlers.hpp>
+#include <rpch/transport/executor.hpp>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+/// What every connection of a server shares; fixed once the server listens.
+struct served_interfaces {
+    handler_registry registry;
+    std::vector<dcerpc::offered_interface> offered;
+    dcerpc::association_groups groups;
+    transport::executor executor;
+    dcerpc::server_association_options options;
+
+    explicit served_interfaces(std::uint32_t first_group) : groups(first_group) {}
+};
+
+/// Dispatches the requests of one connection and keeps their answers until they are written. On the
+/// server's strand.
+class served_calls {
+  public:
+    served_calls(std::shared_ptr<served_interfaces> shared, connection_info info);
+
+    /// Takes one RPC PDU and runs the handlers of the calls it completes.
+    /// @param sink  answers go there; it hands them to `respond` and `fault` on the strand.
+    /// @return the error that ends the connection.
+    std::error_code on_pdu(const core::split_view& pdu, const std::shared_ptr<call_sink>& sink);
+
+    void respond(std::uint32_t call_id, std::vector<std::byte> stub);
+    void fault(std::uint32_t call_id, rpc_status status);
+
+    [[nodiscard]] dcerpc::server_association& association() noexcept { return association_; }
+    void set_client_address(std::string address) { info_->client_address = std::move(address); }
+    [[nodiscard]] const connection_info& info() const noexcept { return *info_; }
+
+  private:
+    void dispatch(dcerpc::call_received& call, const std::shared_ptr<call_sink>& sink);
+
+    std::shared_ptr<served_interfaces> shared_;
+    std::shared_ptr<connection_info> info_;
+    dcerpc::server_association association_;
+    dcerpc::server_event_list events_;
+    std::vector<std::byte> contiguous_;
+};
+
+} // namespace rpch::inline RPCH_ABI::detail
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/server/impl/served_calls.ipp>
+#endif
+
+#endif

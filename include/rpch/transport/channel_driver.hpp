@@ -1,0 +1,365 @@
+// Carries bytes between the links of a virtual connection and its machine, and decides nothing.
+#ifndef RPCH_TRANSPORT_CHANNEL_DRIVER_HPP
+#define RPCH_TRANSPORT_CHANNEL_DRIVER_HPP
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include <rpch/channel/actions.hpp>
+#include <rpch/channel/legs.hpp>
+#include <rpch/transport/executor.hpp>
+#include <rpch/transport/link.hpp>
+#include <rpch/transport/tcp_keep_alive.hpp>
+
+#include <asio/steady_timer.hpp>
+
+namespace rpch::inline RPCH_ABI::transport {
+
+/// What one strand shares among its connections.
+struct strand_context {
+    explicit strand_context(const executor& ex) : on(asio::make_strand(ex)) {}
+    strand on;
+    std::shared_ptr<buffer_pool> pool = std::make_shared<buffer_pool>();
+};
+
+/// The driver loop of one machine: PDUs from links go in, actions come out and are performed, what
+/// was queued is flushed, what reached the sockets is reported. Subclasses know how a leg is opened
+/// and what stands in front of its PDUs (an HTTP head, a banner).
+///
+/// It keeps itself alive by the operations under way; `shut` ends them all.
+template <class Machine>
+class channel_driver : public link_owner,
+                       public std::enable_shared_from_this<channel_driver<Machine>> {
+  public:
+    using leg = channel::leg;
+
+    channel_driver(std::shared_ptr<strand_context> context, Machine machine)
+        : context_(std::move(context)), machine_(std::move(machine)), timer_(context_->on) {
+        body_left_.fill(std::numeric_limits<std::uint64_t>::max());
+    }
+
+    [[nodiscard]] const Machine& machine() const noexcept { return machine_; }
+    [[nodiscard]] bool is_shut() const noexcept { return shut_; }
+
+  protected:
+    // What a subclass adds.
+    /// Action `open`: begin to open the leg; later `attach` and `connected`.
+    virtual void open_leg(leg which) = 0;
+    /// Looks at what stands before the PDUs. @return true once `which` carries PDUs.
+    virtual bool past_preamble(leg which, link& from) = 0;
+    /// An RPC PDU for the upper layer; the view ends with the call.
+    virtual void deliver(const core::split_view&) {}
+    /// Action `respond`.
+    virtual void respond(leg, std::uint32_t) {}
+    /// Action `refuse`.
+    virtual void refuse(leg, rpc_status) {}
+    /// Action `opened`.
+    virtual void opened() {}
+    /// Lets the upper layer queue PDUs while there is credit; called before every flush.
+    virtual void produce() {}
+    /// The machine has failed; every link is being closed. Told once.
+    virtual void failed(std::error_code why, leg where, const std::string& detail) = 0;
+
+    /// Gives a leg its link.
+    void attach(leg which, std::shared_ptr<link> made) {
+        made->set_owner(*this);
+        links_[index(which)] = std::move(made);
+    }
+    [[nodiscard]] link* at(leg which) const noexcept { return links_[index(which)].get(); }
+    void set_body_left(leg which, std::uint64_t bytes) noexcept {
+        body_left_[index(which)] = bytes;
+    }
+    [[nodiscard]] std::uint64_t body_left(leg which) const noexcept {
+        return body_left_[index(which)];
+    }
+
+    /// Runs one event of the machine: `run([&](Machine& m, time_point now, action_list& out)
+    /// {...})`.
+    template <class Event>
+    void run(Event&& event) {
+        if (shut_) return;
+        const auto self = this->shared_from_this();
+        now_ = clock::now();
+        event(machine_, now_, actions_);
+        perform(nullptr);
+        settle();
+    }
+    /// Lets what the upper layer has queued go out, unless an event is being handled: then that
+    /// event's own end does it, in one write with everything else.
+    void kick() {
+        if (busy_ || shut_) return;
+        const auto self = this->shared_from_this();
+        now_ = clock::now();
+        settle();
+    }
+
+    /// Processes the PDUs that are there, then settles.
+    void pump_and_settle(leg which) {
+        const auto self = this->shared_from_this();
+        now_ = clock::now();
+        busy_ = true;
+        pump(which);
+        busy_ = false;
+        settle();
+    }
+
+    /// Closes everything without a word to the machine or the upper layer.
+    void shut() {
+        if (std::exchange(shut_, true)) return;
+        timer_.cancel();
+        for (auto& each : links_) {
+            if (each) each->finish();
+            each.reset();
+        }
+    }
+
+    // link_owner
+    void on_secured(link&) override {}
+    void on_input(link& from) override {
+        const auto self = this->shared_from_this();
+        now_ = clock::now();
+        const leg which = leg_of(from);
+        busy_ = true;
+        if (past_preamble(which, from)) pump(which);
+        busy_ = false;
+        settle();
+    }
+    void on_writable(link&) override {
+        const auto self = this->shared_from_this();
+        now_ = clock::now();
+        settle();
+    }
+    void on_closed(link& from, std::error_code why) override {
+        if (shut_) return;
+        const auto self = this->shared_from_this();
+        now_ = clock::now();
+        const leg which = leg_of(from);
+        const std::string detail = from.error_detail();
+        detail_ = detail.empty() ? why.message() : detail;
+        links_[index(which)].reset();
+        machine_.on_closed(which, why, now_, actions_);
+        perform(nullptr);
+        settle();
+    }
+    std::shared_ptr<link_owner> keep_alive() override { return this->shared_from_this(); }
+
+    [[nodiscard]] leg leg_of(const link& from) const noexcept {
+        for (std::size_t i = 0; i < links_.size(); ++i)
+            if (links_[i].get() == &from) return static_cast<leg>(i);
+        return leg::in_http; // not reached: a link that was let go of tells nothing
+    }
+
+    /// Pulls PDUs from an association while the window has room: flow control decides the pace, and
+    /// a large stub is never queued a second time. For machines that model `channel::endpoint`.
+    template <class Association>
+    void pull(Association& from, leg out) {
+        link* target = at(out);
+        while (target != nullptr && from.has_output() && !shut_) {
+            const std::size_t size = from.next_output_size();
+            if (machine_.send_credit() < size) {
+                machine_.on_rpc_waiting(size, now_, actions_);
+                break;
+            }
+            from.write_output(target->reserve(size));
+            target->commit(size, size);
+            machine_.on_rpc_sent(size, now_, actions_);
+        }
+    }
+
+    void set_detail(std::string detail) { detail_ = std::move(detail); }
+    [[nodiscard]] strand_context& context() noexcept { return *context_; }
+    [[nodiscard]] const std::shared_ptr<strand_context>& shared_context() const noexcept {
+        return context_;
+    }
+    [[nodiscard]] Machine& mutable_machine() noexcept { return machine_; }
+    [[nodiscard]] time_point now() const noexcept { return now_; }
+    [[nodiscard]] channel::action_list& actions() noexcept { return actions_; }
+
+    /// Performs what the machine has asked for; `current` is the PDU being handled, if any.
+    void perform(const pdu_ref* current) {
+        if (performing_) return; // an action led here: the loop below gets to what was added
+        performing_ = true;
+        // By index: performing one action may make the machine append others.
+        for (std::size_t i = 0; i < actions_.size(); ++i) {
+            if (const auto* f = std::get_if<channel::action::forward>(&actions_[i])) {
+                forward(f->to, *current);
+                continue;
+            }
+            channel::action::any next = std::move(actions_[i]);
+            std::visit([&](auto& action) { perform_one(action, current); }, next);
+        }
+        actions_.clear();
+        performing_ = false;
+    }
+
+    /// Flushes every link and reports what went out, until nothing moves any more.
+    void settle() {
+        if (settling_ || shut_) return;
+        settling_ = busy_ = true;
+        for (bool again = true; again && !shut_;) {
+            again = false;
+            produce();
+            for (std::size_t i = 0; i < links_.size() && !shut_; ++i) {
+                if (!links_[i]) continue;
+                const std::size_t written = links_[i]->flush();
+                if (shut_ || !links_[i]) continue;
+                if (written != 0) {
+                    machine_.on_written(static_cast<leg>(i), written, now_, actions_);
+                    if (!actions_.empty()) {
+                        again = true;
+                        perform(nullptr);
+                    }
+                }
+            }
+            for (std::size_t i = 0; i < links_.size() && !shut_; ++i)
+                if (links_[i] && paused_[i] && machine_.wants_input(static_cast<leg>(i))) {
+                    paused_[i] = false;
+                    const auto kept = links_[i];
+                    pump(static_cast<leg>(i));
+                    if (!paused_[i]) kept->want_input(true);
+                    again = true;
+                }
+        }
+        settling_ = busy_ = false;
+        if (!shut_) arm_timer();
+    }
+
+  private:
+    static constexpr std::size_t index(leg which) noexcept {
+        return static_cast<std::size_t>(which);
+    }
+
+    void pump(leg which) {
+        const std::size_t i = index(which);
+        const auto kept = links_[i]; // an action may let go of the link
+        while (!shut_ && kept && links_[i] == kept) {
+            if (!machine_.wants_input(which)) {
+                paused_[i] = true;
+                kept->want_input(false);
+                return;
+            }
+            auto pdu = kept->next_pdu(body_left_[i]);
+            if (!pdu) return protocol_error(which, pdu.error());
+            if (!*pdu) return;
+            const std::size_t size = (*pdu)->view.size();
+            body_left_[i] -= size;
+            machine_.on_pdu(which, (*pdu)->view, now_, actions_);
+            perform(&**pdu);
+            if (kept->is_open()) kept->consume(size);
+        }
+    }
+
+  protected:
+    /// Bytes that are no PDU, or one that may not be: the leg ends with that error.
+    void protocol_error(leg which, std::error_code why) {
+        if (shut_) return;
+        machine_.on_closed(which, why, now_, actions_);
+        if (links_[index(which)]) {
+            links_[index(which)]->finish();
+            links_[index(which)].reset();
+        }
+        perform(nullptr);
+    }
+
+  private:
+    void forward(leg to, const pdu_ref& pdu) {
+        link* target = at(to);
+        if (target == nullptr) return;
+        const bool rts = dcerpc::peek_type(pdu.view.first) == dcerpc::pdu_type::rts;
+        target->forward(pdu, rts ? 0 : pdu.view.size());
+        guard(to, *target);
+    }
+    /// RTS PDUs are not bounded by a window: a peer that floods them while the next hop does not
+    /// read must not fill our memory.
+    void guard(leg to, const link& target) {
+        if (target.output_size() > output_bytes_max) protocol_error(to, errc::too_large);
+    }
+
+    void perform_one(const channel::action::open& a, const pdu_ref*) { open_leg(a.which); }
+    void perform_one(const channel::action::send& a, const pdu_ref*) {
+        if (link* target = at(a.to)) {
+            target->write(a.pdu.view());
+            guard(a.to, *target);
+        }
+    }
+    void perform_one(channel::action::send_rpc& a, const pdu_ref*) {
+        const std::size_t size = a.pdu.size();
+        if (link* target = at(a.to)) target->write_owned(std::move(a.pdu), size);
+    }
+    void perform_one(const channel::action::forward& a, const pdu_ref* current) {
+        if (current != nullptr) forward(a.to, *current);
+    }
+    void perform_one(const channel::action::deliver&, const pdu_ref* current) {
+        if (current != nullptr) deliver(current->view);
+    }
+    void perform_one(const channel::action::respond& a, const pdu_ref*) {
+        respond(a.to, a.content_length);
+    }
+    void perform_one(const channel::action::refuse& a, const pdu_ref*) { refuse(a.to, a.status); }
+    void perform_one(const channel::action::keep_alive& a, const pdu_ref*) {
+        if (link* target = at(a.on)) set_tcp_keep_alive(target->socket(), a.interval);
+    }
+    void perform_one(const channel::action::close& a, const pdu_ref*) {
+        auto& slot = links_[index(a.which)];
+        if (!slot) return;
+        slot->finish();
+        slot.reset();
+    }
+    void perform_one(const channel::action::opened&, const pdu_ref*) { opened(); }
+    void perform_one(const channel::action::sendable&, const pdu_ref*) {
+    } // produce() asks for credit
+    void perform_one(const channel::action::failed& a, const pdu_ref*) {
+        const auto self = this->shared_from_this();
+        shut();
+        failed(a.why, a.where, std::exchange(detail_, {}));
+    }
+
+    /// Timers are armed for the nearest deadline and only ever moved forward, so that no call sets
+    /// or cancels one.
+    void arm_timer() {
+        const std::optional<time_point> next = machine_.next_deadline();
+        if (!next || (armed_for_ && *armed_for_ <= *next)) return;
+        armed_for_ = next;
+        timer_.expires_at(*next);
+        timer_.async_wait([self = this->shared_from_this()](std::error_code ec) {
+            if (ec || self->shut_) return;
+            self->armed_for_.reset();
+            self->now_ = clock::now();
+            const auto due = self->machine_.next_deadline();
+            if (due && *due <= self->now_) {
+                self->machine_.on_deadline(self->now_, self->actions_);
+                self->perform(nullptr);
+            }
+            self->settle();
+            if (!self->shut_) self->arm_timer();
+        });
+    }
+
+    /// Two of the largest windows and some: far above what the windows let wait.
+    static constexpr std::size_t output_bytes_max = std::size_t{2} << 20;
+
+    std::shared_ptr<strand_context> context_;
+    Machine machine_;
+    asio::steady_timer timer_;
+    std::optional<time_point> armed_for_;
+    std::array<std::shared_ptr<link>, channel::leg_count> links_;
+    std::array<bool, channel::leg_count> paused_{};
+    std::array<std::uint64_t, channel::leg_count> body_left_{};
+    channel::action_list actions_;
+    time_point now_{};
+    std::string detail_;
+    bool busy_ = false; // an event is being handled: its end flushes
+    bool performing_ = false;
+    bool settling_ = false;
+    bool shut_ = false;
+};
+
+} // namespace rpch::inline RPCH_ABI::transport
+
+#endif

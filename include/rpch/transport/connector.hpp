@@ -1,0 +1,67 @@
+// Opens TCP connections: name resolution, every address in turn, one limit for all of it.
+#ifndef RPCH_TRANSPORT_CONNECTOR_HPP
+#define RPCH_TRANSPORT_CONNECTOR_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <rpch/limits.hpp>
+#include <rpch/result.hpp>
+#include <rpch/transport/executor.hpp>
+
+#include <asio/steady_timer.hpp>
+
+namespace rpch::inline RPCH_ABI::transport {
+
+/// Whom to connect to; a name or an address literal (IPv6 with or without brackets).
+struct host_port {
+    std::string host;
+    std::uint16_t port = 0;
+};
+
+/// Reads `host:port`; the last colon separates, an IPv6 host may stand in brackets.
+/// @errors errc::bad_setting.
+RPCH_DECL result<host_port> parse_host_port(std::string_view text);
+
+/// One attempt to connect. The handler runs once, on the strand, never before `start` returned;
+/// after `cancel` it is not run at all.
+class connector : public std::enable_shared_from_this<connector> {
+  public:
+    /// @param ec      errc::name_not_found, errc::connect_failed or errc::setup_timeout.
+    /// @param detail  for people: what was tried and what the system said.
+    using handler =
+        std::function<void(std::error_code ec, tcp::socket socket, const std::string& detail)>;
+
+    connector(strand on, host_port peer, std::chrono::milliseconds limit, handler done);
+    void start();
+    void cancel();
+
+  private:
+    void on_resolved(std::error_code ec, std::vector<tcp::endpoint> found);
+    void try_next();
+    void finish(std::error_code ec, const std::string& detail);
+
+    strand strand_;
+    host_port peer_;
+    std::chrono::milliseconds limit_;
+    handler done_;
+    tcp::resolver resolver_;
+    tcp::socket socket_;
+    asio::steady_timer timer_;
+    std::vector<tcp::endpoint> endpoints_;
+    std::size_t next_ = 0;
+    std::string tried_;
+};
+
+} // namespace rpch::inline RPCH_ABI::transport
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/transport/impl/connector.ipp>
+#endif
+
+#endif

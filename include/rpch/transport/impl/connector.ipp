@@ -1,0 +1,100 @@
+#include <rpch/transport/connector.hpp>
+
+#include <charconv>
+#include <utility>
+
+#include <asio/ip/address.hpp>
+#include <asio/post.hpp>
+
+namespace rpch::inline RPCH_ABI::transport {
+
+RPCH_DECL result<host_port> parse_host_port(std::string_view text) {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos || colon == 0) return fail(errc::bad_setting);
+    std::string_view host = text.substr(0, colon);
+    const std::string_view digits = text.substr(colon + 1);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        host = host.substr(1, host.size() - 2);
+    host_port out{std::string(host), 0};
+    const auto [end, bad] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
+    if (bad != std::errc{} || end != digits.data() + digits.size()) return fail(errc::bad_setting);
+    return out;
+}
+
+RPCH_DECL connector::connector(strand on, host_port peer, std::chrono::milliseconds limit,
+                               handler done)
+    : strand_(std::move(on)),
+      peer_(std::move(peer)),
+      limit_(limit),
+      done_(std::move(done)),
+      resolver_(strand_),
+      socket_(strand_),
+      timer_(strand_) {
+    if (peer_.host.size() > 2 && peer_.host.front() == '[' && peer_.host.back() == ']')
+        peer_.host = peer_.host.substr(1, peer_.host.size() - 2);
+}
+
+RPCH_DECL void connector::start() {
+    timer_.expires_after(limit_);
+    timer_.async_wait([self = shared_from_this()](std::error_code ec) {
+        if (!ec) self->finish(errc::setup_timeout, "no answer in time from " + self->peer_.host);
+    });
+    std::error_code not_literal;
+    const auto address = asio::ip::make_address(peer_.host, not_literal);
+    if (!not_literal) {
+        endpoints_.emplace_back(address, peer_.port);
+        asio::post(strand_, [self = shared_from_this()] { self->try_next(); });
+        return;
+    }
+    resolver_.async_resolve(
+        peer_.host, std::to_string(peer_.port), tcp::resolver::numeric_service,
+        [self = shared_from_this()](std::error_code ec, const tcp::resolver::results_type& found) {
+            std::vector<tcp::endpoint> endpoints;
+            for (const auto& entry : found) endpoints.push_back(entry.endpoint());
+            self->on_resolved(ec, std::move(endpoints));
+        });
+}
+
+RPCH_DECL void connector::on_resolved(std::error_code ec, std::vector<tcp::endpoint> found) {
+    if (!done_) return;
+    if (ec || found.empty())
+        return finish(errc::name_not_found, "cannot resolve " + peer_.host + ": " + ec.message());
+    endpoints_ = std::move(found);
+    try_next();
+}
+
+RPCH_DECL void connector::try_next() {
+    if (!done_) return;
+    if (next_ == endpoints_.size()) return finish(errc::connect_failed, tried_);
+    const tcp::endpoint endpoint = endpoints_[next_++];
+    std::error_code ignored;
+    socket_.close(ignored);
+    socket_.async_connect(endpoint, [self = shared_from_this(), endpoint](std::error_code ec) {
+        if (!self->done_) return;
+        if (!ec) return self->finish({}, {});
+        if (!self->tried_.empty()) self->tried_ += "; ";
+        self->tried_ += endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) +
+                        ": " + ec.message();
+        self->try_next();
+    });
+}
+
+RPCH_DECL void connector::finish(std::error_code ec, const std::string& detail) {
+    if (!done_) return;
+    const handler done = std::exchange(done_, nullptr);
+    timer_.cancel();
+    resolver_.cancel();
+    std::error_code ignored;
+    if (ec) socket_.close(ignored);
+    done(ec, std::move(socket_), detail);
+}
+
+RPCH_DECL void connector::cancel() {
+    done_ = nullptr;
+    timer_.cancel();
+    resolver_.cancel();
+    std::error_code ignored;
+    socket_.close(ignored);
+}
+
+} // namespace rpch::inline RPCH_ABI::transport

@@ -1,0 +1,583 @@
+#include <rpch/transport/link.hpp>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <asio/buffer.hpp>
+#include <asio/error.hpp>
+
+namespace rpch::inline RPCH_ABI::transport {
+
+namespace detail {
+
+/// Bytes of a header that next_pdu's callers may read without looking for the second piece.
+inline constexpr std::size_t header_bytes_contiguous = 32;
+/// Pieces of one gathered write; what Asio passes to one system call.
+inline constexpr std::size_t gather_max = 64;
+/// Reads in a row before other connections get their turn.
+inline constexpr int reads_in_a_row = 4;
+/// What a finished connection may still send before it is cut off.
+inline constexpr std::size_t linger_bytes_max = std::size_t{8} << 20;
+inline constexpr std::chrono::seconds linger_wait{2};
+
+/// Borrowed pieces as Asio wants them, without a container.
+struct gathered {
+    using value_type = asio::const_buffer;
+    using const_iterator = const asio::const_buffer*;
+    std::array<asio::const_buffer, gather_max> pieces;
+    std::size_t count = 0;
+    [[nodiscard]] const_iterator begin() const noexcept { return pieces.data(); }
+    [[nodiscard]] const_iterator end() const noexcept { return pieces.data() + count; }
+};
+
+} // namespace detail
+
+/// Waits for input; keeps link and owner alive meanwhile.
+struct link::read_ready {
+    std::shared_ptr<link_owner> owner;
+    std::shared_ptr<link> self;
+    void operator()(std::error_code ec) {
+        self->read_armed_ = false;
+        if (self->finishing_)
+            self->on_linger_input(ec);
+        else
+            self->on_read_ready(ec);
+    }
+};
+
+struct link::write_ready {
+    std::shared_ptr<link_owner> owner;
+    std::shared_ptr<link> self;
+    void operator()(std::error_code ec) {
+        self->write_armed_ = false;
+        if (ec || !self->is_open()) return;
+        if (self->finishing_) {
+            self->flush();
+            if (!self->output_pending()) self->linger();
+        } else
+            self->owner_->on_writable(*self);
+    }
+};
+
+RPCH_DECL link::link(tcp::socket socket, std::shared_ptr<buffer_pool> pool, link_owner& owner)
+    : pool_(std::move(pool)), socket_(std::move(socket)), owner_(&owner) {
+    std::error_code ignored; // a socket that refuses an option still works
+    socket_.non_blocking(true, ignored);
+    socket_.set_option(tcp::no_delay(true), ignored); // M14: 20-byte PDUs must not wait for Nagle
+}
+
+RPCH_DECL void link::start() {
+    if (tls_) {
+        handshaking_ = true;
+        if (!shake_hands()) return; // a client speaks first
+    }
+    arm_read();
+}
+
+RPCH_DECL void link::want_input(bool wanted) {
+    wanted_ = wanted;
+    if (wanted) arm_read();
+}
+
+RPCH_DECL void link::arm_read() {
+    if (read_armed_ || !wanted_ || !is_open() || finishing_) return;
+    read_armed_ = true;
+    socket_.async_wait(tcp::socket::wait_read,
+                       read_ready{owner_->keep_alive(), shared_from_this()});
+}
+
+RPCH_DECL void link::arm_write() {
+    if (write_armed_ || !is_open()) return;
+    write_armed_ = true;
+    socket_.async_wait(
+        tcp::socket::wait_write,
+        write_ready{finishing_ ? nullptr : owner_->keep_alive(), shared_from_this()});
+}
+
+RPCH_DECL void link::on_read_ready(std::error_code ec) {
+    if (!is_open()) return;
+    if (ec) {
+        if (ec != asio::error::operation_aborted) end(errc::connection_lost);
+        return;
+    }
+    const auto self = shared_from_this(); // the owner may let go of us in a callback
+    for (int i = 0; i < detail::reads_in_a_row && wanted_; ++i) {
+        const bool more = read_once(ec);
+        if (!is_open() || finishing_) return;
+        if (ec) return end(ec);
+        if (!more) break;
+    }
+    arm_read();
+}
+
+/// Reads once and tells the owner.
+/// @return whether more may be waiting in the socket.
+RPCH_DECL bool link::read_once(std::error_code& ec) {
+    const byte_span space = input_space();
+    if (space.empty()) { // the owner left a full buffer unconsumed: it must pause, not stall us
+        ec = errc::too_large;
+        return false;
+    }
+    const std::size_t n = tls_ ? receive_tls(space, ec) : receive_plain(space, ec);
+    if (!is_open() || finishing_) return false;
+    if (n != 0) {
+        end_ += n;
+        owner_->on_input(*this);
+        if (!is_open() || finishing_) return false;
+    }
+    if (!ec && chunks_ != nullptr && chunks_->is_done()) ec = errc::channel_closed;
+    if (begin_ == end_ && !tail_) {
+        current_.reset(); // idle links hold no block
+        begin_ = end_ = 0;
+    }
+    return !ec && n == space.size();
+}
+
+RPCH_DECL byte_span link::input_space() {
+    if (!current_) {
+        current_ = pool_->acquire();
+        begin_ = end_ = 0;
+    }
+    if (end_ == buffer_block::capacity) roll();
+    return {current_.data() + end_, buffer_block::capacity - end_};
+}
+
+/// The block is full and ends within a PDU or head: goes on in a fresh block. A PDU stays where it
+/// is and continues there; short fronts and heads move, so that headers lie in one piece.
+RPCH_DECL void link::roll() {
+    const std::size_t rest = end_ - begin_;
+    if (tail_ || rest == buffer_block::capacity) return; // nothing was consumed
+    block_ref fresh = pool_->acquire();
+    if (framing_ && rest >= detail::header_bytes_contiguous) {
+        tail_ = std::move(current_);
+        tail_begin_ = begin_;
+        begin_ = end_ = 0;
+    } else {
+        std::memcpy(fresh.data(), current_.data() + begin_, rest);
+        bytes_moved_ += rest;
+        begin_ = 0;
+        end_ = rest;
+    }
+    current_ = std::move(fresh);
+}
+
+RPCH_DECL std::size_t link::receive_plain(byte_span space, std::error_code& ec) {
+    const std::size_t n = socket_.read_some(asio::buffer(space.data(), space.size()), ec);
+    if (ec == asio::error::would_block || ec == asio::error::try_again) {
+        ec = {};
+        return 0;
+    }
+    if (ec) {
+        ec = errc::connection_lost;
+        return 0;
+    }
+    return chunks_ != nullptr ? filtered(space.first(n), ec) : n;
+}
+
+RPCH_DECL std::size_t link::filtered(byte_span fresh, std::error_code& ec) {
+    const auto decoded = chunks_->decode(fresh);
+    if (!decoded) {
+        ec = decoded.error();
+        return 0;
+    }
+    return decoded->payload;
+}
+
+/// Moves ciphertext from the socket through TLS into `space`.
+RPCH_DECL std::size_t link::receive_tls(byte_span space, std::error_code& ec) {
+    // One scratch per call is enough: TLS takes in all of it unless `space` is used up before.
+    std::array<std::byte, 20 * 1024> scratch; // NOLINT: filled by the socket
+    byte_view fresh;
+    if (ciphertext_.empty()) {
+        const std::size_t n = socket_.read_some(asio::buffer(scratch.data(), scratch.size()), ec);
+        if (ec == asio::error::would_block || ec == asio::error::try_again) {
+            ec = {};
+            return 0;
+        }
+        if (ec) {
+            tls_->set_end_of_input(); // a stream cut without close_notify is told apart
+            const tls_io last = tls_->read(space);
+            if (last.status == tls_status::failed) error_detail_ = tls_->error_detail();
+            ec = last.status == tls_status::failed ? tls_->error()
+                                                   : make_error_code(errc::connection_lost);
+            return last.bytes;
+        }
+        fresh = byte_view(scratch.data(), n);
+    } else
+        fresh = ciphertext_;
+    tls_->set_input(fresh);
+    std::size_t plain = 0;
+    if (handshaking_ && !shake_hands()) return 0;
+    while (!handshaking_ && plain < space.size()) {
+        const tls_io got = tls_->read(space.subspan(plain));
+        plain += got.bytes;
+        if (got.status == tls_status::failed || got.status == tls_status::closed) {
+            ec = got.status == tls_status::closed ? make_error_code(errc::connection_lost)
+                                                  : tls_->error();
+            error_detail_ = tls_->error_detail();
+            break;
+        }
+        if (got.status != tls_status::done || got.bytes == 0) break;
+    }
+    const byte_view rest = tls_->remaining_input();
+    std::vector<std::byte> kept(rest.begin(), rest.end()); // empty but when `space` was used up
+    ciphertext_.swap(kept);
+    tls_->set_input({});
+    if (!push_ciphertext(ec)) arm_write();
+    if (plain != 0 && chunks_ != nullptr) plain = filtered(space.first(plain), ec);
+    return plain;
+}
+
+/// @return false once the link is closed or lost to its owner.
+RPCH_DECL bool link::shake_hands() {
+    const tls_status status = tls_->handshake();
+    std::error_code ec;
+    if (!push_ciphertext(ec)) arm_write();
+    if (status == tls_status::failed || status == tls_status::closed || ec) {
+        error_detail_ = tls_->error_detail();
+        end(status == tls_status::failed ? tls_->error()
+            : ec                         ? ec
+                                         : make_error_code(errc::connection_lost));
+        return false;
+    }
+    if (status == tls_status::done) {
+        handshaking_ = false;
+        owner_->on_secured(*this);
+    }
+    return is_open() && !finishing_;
+}
+
+RPCH_DECL byte_view link::input() {
+    if (tail_) { // only after a PDU stream turned out to be something else
+        const std::size_t front = buffer_block::capacity - tail_begin_;
+        const std::size_t rest = end_ - begin_;
+        if (front + rest <= buffer_block::capacity) {
+            block_ref fresh = pool_->acquire();
+            std::memcpy(fresh.data(), tail_.data() + tail_begin_, front);
+            std::memcpy(fresh.data() + front, current_.data() + begin_, rest);
+            bytes_moved_ += front + rest;
+            tail_.reset();
+            current_ = std::move(fresh);
+            begin_ = 0;
+            end_ = front + rest;
+        }
+    }
+    return current_ ? byte_view(current_.data() + begin_, end_ - begin_) : byte_view{};
+}
+
+RPCH_DECL std::size_t link::input_size() const noexcept {
+    return (tail_ ? buffer_block::capacity - tail_begin_ : 0) + (end_ - begin_);
+}
+
+RPCH_DECL result<std::optional<pdu_ref>> link::next_pdu(std::uint64_t allowed) {
+    if (!current_) return std::optional<pdu_ref>{};
+    if (tail_ && buffer_block::capacity - tail_begin_ < detail::header_bytes_contiguous)
+        static_cast<void>(input()); // not reached by whole PDUs; a header must lie in one piece
+    const byte_view here(current_.data() + begin_, end_ - begin_);
+    const byte_view front =
+        tail_ ? byte_view(tail_.data() + tail_begin_, buffer_block::capacity - tail_begin_) : here;
+    const auto length = dcerpc::peek_frag_length(front);
+    if (!length) return fail(length.error());
+    if (!*length) return std::optional<pdu_ref>{};
+    const std::size_t size = **length;
+    const bool is_rts = dcerpc::peek_type(front) == dcerpc::pdu_type::rts;
+    if (is_rts && size > limits::rts_pdu_bytes_max) return fail(errc::too_large);
+    if (size > allowed) return fail(errc::lifetime_exceeded);
+    if (input_size() < size) return std::optional<pdu_ref>{};
+    pdu_ref out;
+    if (!tail_) {
+        out.view.first = here.first(size);
+        out.first_block = &current_;
+    } else if (size <= front.size()) {
+        out.view.first = front.first(size);
+        out.first_block = &tail_;
+    } else if (is_rts) { // machines read RTS PDUs in one piece
+        rts_scratch_.assign(front.begin(), front.end());
+        const auto more = here.first(size - front.size());
+        rts_scratch_.insert(rts_scratch_.end(), more.begin(), more.end());
+        bytes_moved_ += size;
+        out.view.first = rts_scratch_;
+    } else {
+        out.view.first = front;
+        out.view.second = here.first(size - front.size());
+        out.first_block = &tail_;
+        out.second_block = &current_;
+    }
+    return std::optional<pdu_ref>{out};
+}
+
+RPCH_DECL void link::consume(std::size_t n) {
+    if (tail_) {
+        const std::size_t front = std::min(n, buffer_block::capacity - tail_begin_);
+        tail_begin_ += front;
+        n -= front;
+        if (tail_begin_ == buffer_block::capacity) tail_.reset();
+    }
+    begin_ += n;
+    if (begin_ == end_ && current_.unique()) begin_ = end_ = 0; // nobody else looks at it
+}
+
+RPCH_DECL std::error_code link::decode_chunks(http::chunked_decoder& decoder) {
+    chunks_ = &decoder;
+    const byte_view waiting = input();
+    if (waiting.empty()) return {};
+    std::error_code ec;
+    end_ = begin_ + filtered(byte_span(current_.data() + begin_, waiting.size()), ec);
+    return ec;
+}
+
+RPCH_DECL byte_span link::reserve(std::size_t n) {
+    if (out_block_ && buffer_block::capacity - out_used_ < n) out_block_.reset();
+    if (!out_block_) {
+        out_block_ = pool_->acquire();
+        out_used_ = 0;
+    }
+    return {out_block_.data() + out_used_, std::min(n, buffer_block::capacity)};
+}
+
+RPCH_DECL void link::commit(std::size_t n, std::size_t rpc_bytes) {
+    const std::byte* data = out_block_.data() + out_used_;
+    out_used_ += n;
+    output_bytes_ += n;
+    if (segments_.size() > sent_) { // grows the last piece where it can
+        segment& last = segments_.back();
+        if (last.owned.empty() && last.data + last.size == data && last.block) {
+            last.size += n;
+            last.rpc_bytes += rpc_bytes;
+            return;
+        }
+    }
+    segments_.push_back({out_block_, {}, data, n, rpc_bytes});
+}
+
+RPCH_DECL void link::write(byte_view bytes, std::size_t rpc_bytes) {
+    while (!bytes.empty()) {
+        const std::size_t n = std::min(bytes.size(), buffer_block::capacity);
+        const byte_span space = reserve(n);
+        std::memcpy(space.data(), bytes.data(), n);
+        bytes = bytes.subspan(n);
+        commit(n, bytes.empty() ? rpc_bytes : 0);
+    }
+}
+
+RPCH_DECL void link::forward(const pdu_ref& pdu, std::size_t rpc_bytes) {
+    if (pdu.first_block == nullptr)
+        return write(pdu.view.first, rpc_bytes); // an RTS PDU, put together
+    output_bytes_ += pdu.view.size();
+    const bool split = !pdu.view.second.empty();
+    if (segments_.size() > sent_ && !split) { // neighbours in the same block become one piece
+        segment& last = segments_.back();
+        if (last.block && last.data + last.size == pdu.view.first.data()) {
+            last.size += pdu.view.first.size();
+            last.rpc_bytes += rpc_bytes;
+            return;
+        }
+    }
+    segments_.push_back({*pdu.first_block,
+                         {},
+                         pdu.view.first.data(),
+                         pdu.view.first.size(),
+                         split ? 0 : rpc_bytes});
+    if (split)
+        segments_.push_back(
+            {*pdu.second_block, {}, pdu.view.second.data(), pdu.view.second.size(), rpc_bytes});
+}
+
+RPCH_DECL void link::write_owned(std::vector<std::byte> bytes, std::size_t rpc_bytes) {
+    if (bytes.empty()) return;
+    output_bytes_ += bytes.size();
+    segment s{{}, std::move(bytes), nullptr, 0, rpc_bytes};
+    s.data = s.owned.data();
+    s.size = s.owned.size();
+    segments_.push_back(std::move(s));
+}
+
+RPCH_DECL std::size_t link::flush() {
+    if (!is_open() || write_armed_ || !output_pending()) return 0;
+    std::error_code ec;
+    const std::size_t rpc = tls_ ? flush_tls(ec) : flush_plain(ec);
+    if (ec) { // the reading side finds out and tells the owner, once
+        std::error_code ignored;
+        socket_.shutdown(tcp::socket::shutdown_both, ignored);
+        return rpc;
+    }
+    if (sent_ == segments_.size()) {
+        segments_.clear();
+        sent_ = 0;
+        if (out_block_.unique()) out_block_.reset();
+    } else
+        compact_output();
+    if (output_pending() && !handshaking_) arm_write();
+    return rpc;
+}
+
+RPCH_DECL bool link::output_pending() const noexcept {
+    return sent_ != segments_.size() || (tls_ && !tls_->output().empty());
+}
+
+RPCH_DECL std::size_t link::flush_plain(std::error_code& ec) {
+    std::size_t rpc = 0;
+    while (sent_ < segments_.size()) {
+        detail::gathered pieces;
+        std::size_t size = 0;
+        for (std::size_t i = sent_; i < segments_.size() && pieces.count < detail::gather_max;
+             ++i) {
+            pieces.pieces[pieces.count++] =
+                asio::const_buffer(segments_[i].data, segments_[i].size);
+            size += segments_[i].size;
+        }
+        const std::size_t n = socket_.write_some(pieces, ec);
+        if (ec == asio::error::would_block || ec == asio::error::try_again) {
+            ec = {};
+            break;
+        }
+        if (ec) break;
+        rpc += drop_written(n);
+        if (n < size) break; // the socket is full
+    }
+    return rpc;
+}
+
+/// Takes `n` written bytes off the queue. @return the RPC bytes of the segments that are done.
+RPCH_DECL std::size_t link::drop_written(std::size_t n) {
+    std::size_t rpc = 0;
+    output_bytes_ -= n;
+    while (n != 0 && sent_ < segments_.size()) {
+        segment& s = segments_[sent_];
+        const std::size_t part = std::min(n, s.size);
+        s.data += part;
+        s.size -= part;
+        n -= part;
+        if (s.size != 0) break;
+        rpc += s.rpc_bytes;
+        s.block.reset();
+        s.owned = {};
+        ++sent_;
+    }
+    return rpc;
+}
+
+/// Copies queued bytes in front of the queue into `staging`; small pieces share one TLS record.
+RPCH_DECL std::size_t link::gather(byte_span staging) const {
+    std::size_t n = 0;
+    for (std::size_t i = sent_; i < segments_.size() && n < staging.size(); ++i) {
+        const std::size_t part = std::min(segments_[i].size, staging.size() - n);
+        std::memcpy(staging.data() + n, segments_[i].data, part);
+        n += part;
+    }
+    return n;
+}
+
+RPCH_DECL std::size_t link::flush_tls(std::error_code& ec) {
+    std::size_t rpc = 0;
+    std::array<std::byte, 16 * 1024> staging; // NOLINT: one record; encryption copies it anyway
+    if (!push_ciphertext(ec) || handshaking_) return rpc;
+    while (sent_ < segments_.size()) {
+        const segment& head = segments_[sent_];
+        byte_view next(head.data, head.size);
+        if (head.size < staging.size() && sent_ + 1 < segments_.size())
+            next = byte_view(staging.data(), gather(staging));
+        const tls_io put = tls_->write(next);
+        if (put.status == tls_status::failed) {
+            ec = tls_->error();
+            return rpc;
+        }
+        rpc += drop_written(put.bytes);
+        if (put.bytes != 0 && tls_->output().size() < 32 * 1024) continue; // gather more records
+        if (!push_ciphertext(ec) || put.bytes == 0) return rpc;
+    }
+    push_ciphertext(ec);
+    return rpc;
+}
+
+/// @return whether all ciphertext went out.
+RPCH_DECL bool link::push_ciphertext(std::error_code& ec) {
+    while (!tls_->output().empty()) {
+        const byte_view out = tls_->output();
+        const std::size_t n = socket_.write_some(asio::buffer(out.data(), out.size()), ec);
+        if (ec == asio::error::would_block || ec == asio::error::try_again) {
+            ec = {};
+            return false;
+        }
+        if (ec) {
+            ec = errc::connection_lost;
+            return false;
+        }
+        tls_->consume_output(n);
+    }
+    return true;
+}
+
+/// Small pieces of many blocks would pin far more memory than they hold; a slow peer's queue is
+/// copied together once it looks like that.
+RPCH_DECL void link::compact_output() {
+    const std::size_t count = segments_.size() - sent_;
+    if (count < 16 || output_bytes_ / count > 4096) return;
+    std::vector<segment> old;
+    old.swap(segments_);
+    const std::size_t from = std::exchange(sent_, 0);
+    out_block_.reset();
+    output_bytes_ = 0;
+    for (std::size_t i = from; i < old.size(); ++i) {
+        write(byte_view(old[i].data, old[i].size), old[i].rpc_bytes);
+        bytes_moved_ += old[i].size;
+    }
+}
+
+RPCH_DECL void link::end(std::error_code why) {
+    if (!is_open()) return;
+    close();
+    owner_->on_closed(*this, why);
+}
+
+RPCH_DECL void link::close() {
+    std::error_code ignored;
+    socket_.close(ignored);
+    segments_.clear();
+    sent_ = output_bytes_ = 0;
+    out_block_.reset();
+    tail_.reset();
+    current_.reset();
+    begin_ = end_ = 0;
+    if (linger_timer_) linger_timer_->cancel();
+}
+
+RPCH_DECL void link::finish() {
+    if (!is_open() || finishing_) return;
+    flush();
+    finishing_ = true;
+    linger_budget_ = detail::linger_bytes_max;
+    linger_timer_ = std::make_unique<asio::steady_timer>(socket_.get_executor());
+    linger_timer_->expires_after(detail::linger_wait);
+    linger_timer_->async_wait([self = shared_from_this()](std::error_code ec) {
+        if (!ec) self->close();
+    });
+    if (!output_pending()) linger(); // else when the rest is written
+}
+
+RPCH_DECL void link::linger() {
+    std::error_code ec;
+    if (tls_ && !handshaking_) {
+        tls_->shutdown();
+        push_ciphertext(ec); // what does not fit now is a courtesy lost
+    }
+    socket_.shutdown(tcp::socket::shutdown_send, ec);
+    on_linger_input({});
+}
+
+RPCH_DECL void link::on_linger_input(std::error_code ec) {
+    if (!is_open()) return;
+    std::array<std::byte, 4096> dropped; // NOLINT: never looked at
+    while (!ec) {
+        const std::size_t n = socket_.read_some(asio::buffer(dropped.data(), dropped.size()), ec);
+        linger_budget_ -= std::min(n, linger_budget_);
+        if (linger_budget_ == 0) return close();
+    }
+    if (ec != asio::error::would_block && ec != asio::error::try_again) return close();
+    if (read_armed_) return;
+    read_armed_ = true;
+    socket_.async_wait(tcp::socket::wait_read, read_ready{nullptr, shared_from_this()});
+}
+
+} // namespace rpch::inline RPCH_ABI::transport

@@ -1,0 +1,55 @@
+#include <rpch/transport/listener.hpp>
+
+#include <chrono>
+#include <utility>
+
+#include <asio/ip/address.hpp>
+
+namespace rpch::inline RPCH_ABI::transport {
+
+RPCH_DECL result<std::shared_ptr<listener>> listener::open(strand on, const host_port& where,
+                                                           handler accepted) {
+    std::error_code ec;
+    const auto address = asio::ip::make_address(where.host, ec);
+    if (ec) return fail(errc::bad_setting);
+    const tcp::endpoint endpoint(address, where.port);
+    std::shared_ptr<listener> self(new listener(std::move(on), std::move(accepted)));
+    self->acceptor_.open(endpoint.protocol(), ec);
+    if (!ec) self->acceptor_.set_option(tcp::acceptor::reuse_address(true), ec);
+    if (!ec) self->acceptor_.bind(endpoint, ec);
+    if (!ec) self->acceptor_.listen(asio::socket_base::max_listen_connections, ec);
+    if (ec) return fail(ec);
+    self->accept();
+    return self;
+}
+
+RPCH_DECL void listener::accept() {
+    const executor on = strand_;
+    acceptor_.async_accept(on, [self = shared_from_this()](std::error_code ec, tcp::socket socket) {
+        if (!self->acceptor_.is_open()) return;
+        if (!ec) {
+            const handler accepted = self->accepted_; // which may close us
+            accepted(std::move(socket));
+            if (self->acceptor_.is_open()) self->accept();
+            return;
+        }
+        self->retry_.expires_after(std::chrono::milliseconds(100));
+        self->retry_.async_wait([self](std::error_code stopped) {
+            if (!stopped && self->acceptor_.is_open()) self->accept();
+        });
+    });
+}
+
+RPCH_DECL void listener::close() {
+    std::error_code ignored;
+    acceptor_.close(ignored);
+    retry_.cancel();
+    accepted_ = nullptr;
+}
+
+RPCH_DECL tcp::endpoint listener::endpoint() const {
+    std::error_code ignored;
+    return acceptor_.local_endpoint(ignored);
+}
+
+} // namespace rpch::inline RPCH_ABI::transport

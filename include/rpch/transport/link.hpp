@@ -1,0 +1,194 @@
+// One TCP connection, plain or TLS: bytes in, PDUs out of them, gathered writes.
+#ifndef RPCH_TRANSPORT_LINK_HPP
+#define RPCH_TRANSPORT_LINK_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <rpch/core/split_view.hpp>
+#include <rpch/dcerpc/common_header.hpp>
+#include <rpch/http/body.hpp>
+#include <rpch/transport/buffer_pool.hpp>
+#include <rpch/transport/executor.hpp>
+#include <rpch/transport/tls_engine.hpp>
+
+#include <asio/steady_timer.hpp>
+
+namespace rpch::inline RPCH_ABI::transport {
+
+class link;
+
+/// What a link tells its owner; always on the owner's strand, never from within a call to the link.
+class link_owner {
+  public:
+    virtual ~link_owner() = default;
+    /// The TLS handshake is done (TLS links only).
+    virtual void on_secured(link& from) = 0;
+    /// New bytes are in `input()`.
+    virtual void on_input(link& from) = 0;
+    /// The socket takes bytes again after a flush that could not write all.
+    virtual void on_writable(link& from) = 0;
+    /// The connection ended: `errc::connection_lost` for an orderly end of the peer's bytes as
+    /// well, or the error of socket or TLS. Told once; the link is closed.
+    virtual void on_closed(link& from, std::error_code why) = 0;
+    /// Keeps the owner alive while an operation of one of its links is under way.
+    virtual std::shared_ptr<link_owner> keep_alive() = 0;
+};
+
+/// A PDU in a link's input, with the blocks that hold it, so that it can be passed on without a
+/// copy.
+struct pdu_ref {
+    core::split_view view;
+    const block_ref* first_block = nullptr;
+    const block_ref* second_block = nullptr;
+};
+
+/// One TCP connection, driven by readiness: an idle link holds no buffer. It waits until the socket
+/// is readable, borrows a block, reads, and tells its owner; what the owner queued goes out in one
+/// gathered write by `flush`. One strand; not thread safe.
+class link : public std::enable_shared_from_this<link> {
+  public:
+    /// Takes a connected socket whose executor is the owner's strand.
+    /// @param owner  outlives the link or calls `detach`.
+    link(tcp::socket socket, std::shared_ptr<buffer_pool> pool, link_owner& owner);
+    link(const link&) = delete;
+    link& operator=(const link&) = delete;
+
+    /// Makes this a TLS link; call before `start`.
+    void use_tls(std::unique_ptr<tls_engine> engine) { tls_ = std::move(engine); }
+    /// Begins to read, and first to shake hands on a TLS link.
+    void start();
+    /// Hands the link to another owner on the same strand.
+    void set_owner(link_owner& owner) noexcept { owner_ = &owner; }
+    /// Pauses or goes on reading; what was read already stays in `input()`.
+    void want_input(bool wanted);
+
+    // Input.
+    /// @return the bytes that were read and not consumed, made contiguous; for heads, not for PDUs.
+    [[nodiscard]] byte_view input();
+    [[nodiscard]] std::size_t input_size() const noexcept;
+    /// Finds the next whole PDU. The views stay good until `consume`.
+    /// @param allowed  body bytes that are left on this channel.
+    /// @return nothing while the PDU is incomplete.
+    /// @errors what `peek_frag_length` says, errc::too_large for an RTS PDU above its limit,
+    ///         errc::lifetime_exceeded for a PDU that does not fit into `allowed`.
+    [[nodiscard]] result<std::optional<pdu_ref>> next_pdu(std::uint64_t allowed);
+    /// Drops `n` bytes from the front of the input.
+    void consume(std::size_t n);
+    /// From now on every byte read (and what is in `input()`) passes through a chunked decoder; the
+    /// caller owns it and keeps it for the link's life.
+    std::error_code decode_chunks(http::chunked_decoder& decoder);
+    /// After this, input is cut into PDUs: a PDU that straddles two blocks stays where it is.
+    void expect_pdus() noexcept { framing_ = true; }
+
+    // Output: queued here, written by `flush`.
+    /// @return room for `n` bytes (at most 64 KiB) to be filled by the caller and then committed.
+    [[nodiscard]] byte_span reserve(std::size_t n);
+    /// Queues the first `n` bytes of the last `reserve`. @param rpc_bytes  counted when written.
+    void commit(std::size_t n, std::size_t rpc_bytes);
+    /// Queues a copy.
+    void write(byte_view bytes, std::size_t rpc_bytes = 0);
+    /// Queues a PDU of another link's input without a copy: the blocks are shared.
+    void forward(const pdu_ref& pdu, std::size_t rpc_bytes);
+    /// Queues bytes it takes over.
+    void write_owned(std::vector<std::byte> bytes, std::size_t rpc_bytes);
+    /// Writes what is queued, as far as the socket takes it.
+    /// @return the RPC bytes (whole PDUs) that went out, by the sums given with them.
+    std::size_t flush();
+    /// @return queued bytes that are not written yet.
+    [[nodiscard]] std::size_t output_size() const noexcept { return output_bytes_; }
+    /// @return whether anything, TLS records included, still waits for the socket.
+    [[nodiscard]] bool output_pending() const noexcept;
+
+    // The end.
+    /// Closes at once; nothing is told any more.
+    void close();
+    /// Sends what is queued, ends the sending direction, reads and drops what still comes for a
+    /// moment, then closes: a reset must not wipe out the last bytes (failure responses, B1). The
+    /// owner is told nothing any more.
+    void finish();
+    [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
+
+    [[nodiscard]] tcp::socket& socket() noexcept { return socket_; }
+    [[nodiscard]] const tls_engine* tls() const noexcept { return tls_.get(); }
+    /// @return more about the error told last, for people; empty if there is nothing more.
+    [[nodiscard]] const std::string& error_detail() const noexcept { return error_detail_; }
+    /// Counts for tests and metrics: bytes moved only because a PDU or head did not lie well.
+    [[nodiscard]] std::uint64_t bytes_moved() const noexcept { return bytes_moved_; }
+
+  private:
+    struct segment {
+        block_ref block; // holds `data`, or empty when `owned` does
+        std::vector<std::byte> owned;
+        const std::byte* data = nullptr;
+        std::size_t size = 0;
+        std::size_t rpc_bytes = 0;
+    };
+    struct read_ready;
+    struct write_ready;
+
+    void arm_read();
+    void arm_write();
+    void on_read_ready(std::error_code ec);
+    bool read_once(std::error_code& ec);
+    bool shake_hands();
+    byte_span input_space();
+    std::size_t receive_plain(byte_span space, std::error_code& ec);
+    std::size_t receive_tls(byte_span space, std::error_code& ec);
+    std::size_t filtered(byte_span fresh, std::error_code& ec);
+    void roll();
+    void end(std::error_code why);
+    std::size_t flush_plain(std::error_code& ec);
+    std::size_t flush_tls(std::error_code& ec);
+    bool push_ciphertext(std::error_code& ec);
+    std::size_t gather(byte_span staging) const;
+    std::size_t drop_written(std::size_t n);
+    void compact_output();
+    void linger();
+    void on_linger_input(std::error_code ec);
+
+    std::shared_ptr<buffer_pool> pool_; // outlives every block borrowed below
+    tcp::socket socket_;
+    link_owner* owner_;
+    std::unique_ptr<tls_engine> tls_;
+    http::chunked_decoder* chunks_ = nullptr;
+    std::unique_ptr<asio::steady_timer> linger_timer_;
+
+    block_ref tail_; // the front of a PDU that goes on in current_
+    std::size_t tail_begin_ = 0;
+    block_ref current_;
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+    std::vector<std::byte> rts_scratch_; // an RTS PDU that straddled two blocks
+    std::vector<std::byte> ciphertext_;  // read, not yet taken by TLS because the owner paused
+
+    std::vector<segment>
+        segments_;         // from sent_ on; emptied, not shifted, so that it never allocates
+    std::size_t sent_ = 0; // segments written
+    block_ref out_block_;
+    std::size_t out_used_ = 0;
+    std::size_t output_bytes_ = 0;
+    std::size_t linger_budget_ = 0;
+    std::uint64_t bytes_moved_ = 0;
+    std::string error_detail_;
+
+    bool handshaking_ = false;
+    bool framing_ = false;
+    bool wanted_ = true;
+    bool read_armed_ = false;
+    bool write_armed_ = false;
+    bool finishing_ = false;
+};
+
+} // namespace rpch::inline RPCH_ABI::transport
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/transport/impl/link.ipp>
+#endif
+
+#endif

@@ -1,0 +1,49 @@
+// Accepts TCP connections until it is closed.
+#ifndef RPCH_TRANSPORT_LISTENER_HPP
+#define RPCH_TRANSPORT_LISTENER_HPP
+
+#include <functional>
+#include <memory>
+#include <system_error>
+
+#include <rpch/result.hpp>
+#include <rpch/transport/connector.hpp>
+#include <rpch/transport/executor.hpp>
+
+#include <asio/steady_timer.hpp>
+
+namespace rpch::inline RPCH_ABI::transport {
+
+/// Accepts on one address. A failed accept (no descriptors left, say) is tried again after a
+/// moment; it never ends the listener.
+class listener : public std::enable_shared_from_this<listener> {
+  public:
+    using handler = std::function<void(tcp::socket)>;
+
+    /// Binds and listens; port 0 lets the system choose.
+    /// @param on        strand of the sockets that `accepted` gets.
+    /// @errors the system's, and errc::bad_setting for a host that is no address literal.
+    static result<std::shared_ptr<listener>> open(strand on, const host_port& where,
+                                                  handler accepted);
+    /// Stops accepting; `accepted` is not called any more.
+    void close();
+    [[nodiscard]] tcp::endpoint endpoint() const;
+
+  private:
+    listener(strand on, handler accepted)
+        : acceptor_(on), retry_(on), strand_(std::move(on)), accepted_(std::move(accepted)) {}
+    void accept();
+
+    tcp::acceptor acceptor_;
+    asio::steady_timer retry_;
+    strand strand_;
+    handler accepted_;
+};
+
+} // namespace rpch::inline RPCH_ABI::transport
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/transport/impl/listener.ipp>
+#endif
+
+#endif
