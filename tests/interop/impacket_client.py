@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+"""Drive impacket's RPC over HTTP v2 client against a proxy (or server).
+
+usage: impacket_client.py --proxy HOST:PORT --target HOST:PORT [--tls]
+                          [--path /rpc/rpcproxy.dll]
+                          [--http-auth none|basic] [--http-user NAME] [--http-password WORD]
+                          [--call echo|epm|lookup|mgmt] [--bytes N] [--repeat N] [--timeout SECONDS]
+       impacket_client.py --direct --target HOST:PORT ...   (the same calls over ncacn_ip_tcp)
+
+  echo   AddOne and EchoData of the rpcecho interface; --bytes bytes each way
+  epm    ept_map of rpcecho, to a TCP and to an HTTP tower
+  lookup the first answer of ept_lookup, as many entries as come at once
+  mgmt   inq_if_ids
+
+Needs Debian's python3-impacket and therefore Debian's /usr/bin/python3.
+Exit 0 when every call answered as it must, else 1.
+"""
+import argparse
+import os
+import signal
+import struct
+import sys
+
+from impacket.dcerpc.v5 import epm, mgmt, rpcrt, transport
+from impacket.http import AUTH_BASIC, HTTPClientSecurityProvider
+from impacket.uuid import uuidtup_to_bin
+
+RPCECHO = uuidtup_to_bin(('60a15ec5-4de8-11d7-a637-005056a20182', '1.0'))
+
+
+def connection(args):
+    host, _, port = args.target.rpartition(':')
+    if args.direct:
+        wire = transport.DCERPCTransportFactory('ncacn_ip_tcp:%s[%s]' % (host, port))
+    else:
+        # the RpcProxy= option of a string binding only takes ports 80 and 443,
+        # so the proxy is named by URL instead
+        wire = transport.DCERPCTransportFactory('ncacn_http:%s[%s]' % (host, port))
+        wire.set_rpc_proxy_url('%s://%s%s' % ('https' if args.tls else 'http', args.proxy, args.path))
+        wire.set_credentials(args.http_user, args.http_password)
+        if args.http_auth == 'basic':
+            wire.set_auth_type(AUTH_BASIC)
+        else:
+            # it knows no anonymous client: without this it offers NTLM unasked
+            HTTPClientSecurityProvider.get_auth_headers = lambda *_: ({}, None)
+    rpc = wire.get_dce_rpc()
+    rpc.set_auth_level(rpcrt.RPC_C_AUTHN_LEVEL_NONE)
+    rpc.connect()
+    return rpc
+
+
+def call_echo(args):
+    rpc = connection(args)
+    rpc.bind(RPCECHO)
+    for turn in range(args.repeat):
+        rpc.call(0, struct.pack('<I', 41 + turn))
+        got = rpc.recv()
+        if struct.unpack('<I', got[:4])[0] != 42 + turn:
+            raise ValueError('AddOne answered ' + got.hex())
+        data = bytes((turn + i) & 255 for i in range(args.bytes))
+        rpc.call(1, struct.pack('<II', len(data), len(data)) + data)
+        got = rpc.recv()
+        if got[4:4 + len(data)] != data or struct.unpack('<I', got[:4])[0] != len(data):
+            raise ValueError('EchoData answered %d other bytes' % len(got))
+    rpc.disconnect()
+    return 'AddOne and EchoData(%d) x %d' % (args.bytes, args.repeat)
+
+
+def call_epm(args):
+    out = []
+    for protocol in ('ncacn_ip_tcp', 'ncacn_http'):
+        rpc = connection(args)
+        out.append(epm.hept_map(args.target.rpartition(':')[0], RPCECHO, protocol=protocol, dce=rpc))
+        rpc.disconnect()
+    return 'rpcecho at ' + ', '.join(out)
+
+
+def call_lookup(args):
+    # impacket's own loop takes "no more entries" for an error, so one answer has to hold them all
+    rpc = connection(args)
+    rpc.bind(epm.MSRPC_UUID_PORTMAP)
+    ask = epm.ept_lookup()
+    ask['inquiry_type'] = epm.RPC_C_EP_ALL_ELTS
+    ask['object'] = ask['Ifid'] = epm.NULL
+    ask['vers_option'] = 1
+    ask['entry_handle'] = epm.ept_lookup_handle_t()
+    ask['max_ents'] = 500
+    answer = rpc.request(ask)
+    rpc.disconnect()
+    towers = [b''.join(entry['tower']['tower_octet_string']) for entry in answer['entries']]
+    if len(towers) != answer['num_ents'] or not any(RPCECHO[:16] in tower for tower in towers):
+        raise ValueError('%d entries, none of rpcecho' % len(towers))
+    return '%d entries, rpcecho is there' % len(towers)
+
+
+def call_mgmt(args):
+    rpc = connection(args)
+    rpc.bind(mgmt.MSRPC_UUID_MGMT)
+    vector = mgmt.hinq_if_ids(rpc)['if_id_vector']
+    rpc.disconnect()
+    if not any(RPCECHO[:16] in entry['Data'].getData() for entry in vector['if_id']):
+        raise ValueError('%d interfaces, none of them rpcecho' % vector['count'])
+    return '%d interfaces, rpcecho is there' % vector['count']
+
+
+def overdue(*_):
+    raise TimeoutError('no answer in time')
+
+
+def main():
+    p = argparse.ArgumentParser(description="drive impacket's RPC over HTTP v2 client")
+    p.add_argument('--proxy', help='HOST:PORT of the HTTP listener')
+    p.add_argument('--target', required=True, help='HOST:PORT for the query of the URL')
+    p.add_argument('--direct', action='store_true', help='ncacn_ip_tcp to the target, no HTTP')
+    p.add_argument('--tls', action='store_true', help='https, certificate not verified')
+    p.add_argument('--path', default='/rpc/rpcproxy.dll')
+    p.add_argument('--http-auth', choices=('none', 'basic'), default='none')
+    p.add_argument('--http-user', default='labuser')
+    p.add_argument('--http-password', default='labpass')
+    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'mgmt'), default='echo')
+    p.add_argument('--bytes', type=int, default=1000)
+    p.add_argument('--repeat', type=int, default=1)
+    p.add_argument('--timeout', type=int, default=20)
+    args = p.parse_args()
+    if not args.direct and not args.proxy:
+        p.error('--proxy or --direct')
+    signal.signal(signal.SIGALRM, overdue)
+    signal.alarm(args.timeout)
+    try:
+        print('ok: ' + globals()['call_' + args.call](args), flush=True)
+    except Exception as why:                                # any library error is a failed test
+        print('failed: %s: %s' % (type(why).__name__, why), file=sys.stderr, flush=True)
+        os._exit(1)
+    os._exit(0)                                             # no waiting for a proxy that holds on
+
+
+if __name__ == '__main__':
+    main()

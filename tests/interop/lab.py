@@ -1,0 +1,308 @@
+"""What the interop tests share: the program under test on loopback, the peers, and the verdict.
+
+A test file is a set of functions marked with @case(...). It is called as
+    FILE --list               the names of its cases, one a line
+    FILE PROGRAM CASE         runs one; PROGRAM is the path of rpch
+and ends with 0 (passed), 1 (failed) or 77 (skipped, the peer is not installed). Whatever a case
+starts it ends, by process id; every listener is on 127.0.0.1 with a port that the kernel picks.
+"""
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# Debian's impacket and Samba are modules of this interpreter; another one may come first in PATH.
+PEER_PYTHON = '/usr/bin/python3'
+USER, PASSWORD = 'labuser', 'lab:pass word'
+CASES = {}
+
+
+class Failed(Exception):
+    pass
+
+
+class Skipped(Exception):
+    pass
+
+
+def case(*needs):
+    """Marks a test case; `needs` are names of `available`."""
+    def mark(function):
+        CASES[function.__name__] = (function, needs)
+        return function
+    return mark
+
+
+def imports(module):
+    done = subprocess.run([PEER_PYTHON, '-c', 'import ' + module], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL)
+    return done.returncode == 0
+
+
+def captures():
+    """Whether packets on the loopback interface may be captured here."""
+    if not shutil.which('dumpcap'):
+        return False
+    with tempfile.TemporaryDirectory() as room:
+        done = subprocess.run(['dumpcap', '-q', '-i', 'lo', '-a', 'duration:1', '-w', room + '/probe.pcapng'],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return done.returncode == 0
+
+
+AVAILABLE = {
+    'impacket': lambda: os.path.exists(PEER_PYTHON) and imports('impacket.dcerpc.v5.rpch'),
+    'python3-samba': lambda: os.path.exists(PEER_PYTHON) and imports('samba.dcerpc.echo'),
+    'smbtorture': lambda: shutil.which('smbtorture') is not None,
+    'tshark': lambda: shutil.which('tshark') is not None,
+    'openssl': lambda: shutil.which('openssl') is not None,
+    'curl': lambda: shutil.which('curl') is not None,
+    'the right to capture on lo': captures,
+}
+
+
+def expect(good, what):
+    if not good:
+        raise Failed(what)
+
+
+class Program:
+    """A long-running command of the program under test."""
+
+    def __init__(self, words, listeners):
+        self.words = words
+        self.log = []
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, errors='replace')
+        self.lines = queue.Queue()
+        for stream, take in ((self.process.stdout, self.lines.put), (self.process.stderr, self.log.append)):
+            threading.Thread(target=self.read, args=(stream, take), daemon=True).start()
+        self.ports = [self.port() for _ in range(listeners)]
+
+    @staticmethod
+    def read(stream, take):
+        for line in stream:
+            take(line.rstrip('\n'))
+        take('')                                            # the stream ended
+
+    def port(self):
+        try:
+            line = self.lines.get(timeout=15)
+        except queue.Empty:
+            line = 'nothing within 15 s'
+        found = re.fullmatch(r'listening on (?:127\.0\.0\.1):([0-9]+)', line)
+        if not found:
+            self.kill()
+            raise Failed('%s\n  said: %s\n  %s' % (' '.join(self.words), line, '\n  '.join(self.log[-10:])))
+        return int(found.group(1))
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self):
+        """SIGTERM must end it, cleanly."""
+        if self.process.poll() is not None:
+            raise Failed('%s ended by itself with %d\n  %s' % (
+                self.words[1], self.process.returncode, '\n  '.join(self.log[-10:])))
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failed('%s did not end within 15 s of SIGTERM' % self.words[1])
+        expect(code == 0, '%s ended with %d after SIGTERM\n  %s' % (
+            self.words[1], code, '\n  '.join(self.log[-10:])))
+
+
+class Tap:
+    """A TCP relay that keeps what it carried: a capture that needs no rights."""
+
+    def __init__(self, to):
+        self.to = to
+        self.connections = []                               # [bytes from the client, bytes to it]
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near = self.listener.accept()[0]
+                far = socket.create_connection(('127.0.0.1', self.to))
+            except OSError:
+                return
+            for end in (near, far):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            kept = [bytearray(), bytearray()]
+            self.connections.append(kept)
+            threading.Thread(target=self.carry, args=(near, far, kept[0]), daemon=True).start()
+            threading.Thread(target=self.carry, args=(far, near, kept[1]), daemon=True).start()
+
+    @staticmethod
+    def carry(here, there, kept):
+        try:
+            while True:
+                got = here.recv(65536)
+                if not got:
+                    break
+                kept += got
+                there.sendall(got)
+            there.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def save(self, folder):
+        """Writes NNN.client.bin and NNN.server.bin, as `dissect.py --streams` reads them."""
+        os.makedirs(folder, exist_ok=True)
+        for number, sides in enumerate(self.connections):
+            for name, kept in zip(('client', 'server'), sides):
+                with open(os.path.join(folder, '%03d.%s.bin' % (number, name)), 'wb') as out:
+                    out.write(bytes(kept))
+
+    def close(self):
+        self.listener.close()
+
+
+class Lab:
+    """One server and one proxy in front of it, as a case wants them."""
+
+    def __init__(self, program):
+        self.program = program
+        self.room = tempfile.mkdtemp(prefix='rpch_interop.')
+        self.running = []
+        self.taps = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, why, trace):
+        worst = None
+        for one in reversed(self.running):
+            try:
+                one.stop()
+            except Failed as failed:
+                worst = failed
+        for tap in self.taps:
+            tap.close()
+        if kind is not None:
+            for one in self.running:
+                print('--- log of %s' % ' '.join(one.words[1:]), *one.log[-25:], sep='\n    ', file=sys.stderr)
+        shutil.rmtree(self.room, ignore_errors=True)
+        if worst and kind is None:
+            raise worst
+
+    def path(self, name):
+        return os.path.join(self.room, name)
+
+    def start(self, *words, listeners):
+        one = Program([self.program, *words], listeners)
+        self.running.append(one)
+        return one.ports
+
+    def serve(self):
+        """The sample server on every kind of endpoint: the attributes http, tcp, epmap_http, epmap_tcp."""
+        any_port = '127.0.0.1:0'
+        self.http, self.tcp, self.epmap_http, self.epmap_tcp = self.start(
+            'serve', '--http', any_port, '--tcp', any_port, '--epmap-http', any_port, '--epmap-tcp', any_port,
+            listeners=4)
+
+    def proxy(self, tls=False, auth='none', valid_ports=None, password=PASSWORD):
+        """The RPC proxy; the attribute `at` is where clients reach it."""
+        if valid_ports is None:
+            valid_ports = '127.0.0.1:%d;127.0.0.1:%d' % (self.http, self.epmap_http)
+        words = ['proxy', '--listen', '127.0.0.1:0', '--valid-ports', valid_ports, '--auth', auth]
+        words += ['--cert', self.certificate(), '--key', self.path('key.pem')] if tls else ['--allow-plain']
+        if auth == 'basic':
+            words += ['--users', self.users(password)]
+        self.port, = self.start(*words, listeners=1)
+        self.at = '127.0.0.1:%d' % self.port
+
+    def tap(self, port):
+        one = Tap(port)
+        self.taps.append(one)
+        return one
+
+    def certificate(self, name=''):
+        """A self-signed certificate of this machine's loopback address; its key is beside it."""
+        cert, key = self.path(name + 'cert.pem'), self.path(name + 'key.pem')
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+                        '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=localhost',
+                        '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return cert
+
+    def users(self, password):
+        done = subprocess.run([self.program, 'passwd', self.path('users'), USER], input=password + '\n',
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+        expect(done.returncode == 0, 'rpch passwd: ' + done.stdout)
+        with open(self.path('users')) as file:
+            expect(password not in file.read(), 'the users file shows the password')
+        return self.path('users')
+
+    def client(self, script, *words, timeout=40):
+        """Runs a client script of this folder; its exit code and all it said."""
+        return run([PEER_PYTHON, os.path.join(HERE, script), '--timeout', str(timeout - 10), *words], timeout)
+
+
+def run(words, timeout):
+    try:
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors='replace', timeout=timeout,
+                              env=dict(os.environ, PYTHONDONTWRITEBYTECODE='1', LC_ALL='C.UTF-8'))
+        return done.returncode, done.stdout
+    except subprocess.TimeoutExpired as late:
+        said = late.stdout or b''
+        return None, said.decode(errors='replace') if isinstance(said, bytes) else said
+
+
+def smbtorture(binding, test, timeout):
+    """What the torture test says: {subtest: verdict}, and its output."""
+    with tempfile.TemporaryDirectory(prefix='rpch_interop.') as room:
+        conf = os.path.join(room, 'smb.conf')
+        with open(conf, 'w') as out:
+            out.write('[global]\n' + ''.join('%s = %s\n' % (name, room) for name in (
+                'private dir', 'lock directory', 'state directory', 'cache directory')))
+            out.write('tls verify peer = no_check\n')
+        _, said = run(['smbtorture', '-s', conf, '-U%', '--basedir=' + room, binding, test], timeout)
+    found = re.findall(r'^(success|failure|error|skip): (?:echo\.)?([a-z0-9]+)', said, re.M)
+    return {name: verdict for verdict, name in found}, said
+
+
+def free_port():
+    """A port on which nothing listens."""
+    with socket.create_server(('127.0.0.1', 0)) as briefly:
+        return briefly.getsockname()[1]
+
+
+def main():
+    words = sys.argv[1:]
+    if words == ['--list']:
+        print('\n'.join(CASES))
+        return 0
+    if len(words) != 2 or words[1] not in CASES:
+        print(__doc__, file=sys.stderr)
+        return 1
+    program, name = words
+    function, needs = CASES[name]
+    for need in needs:
+        if not AVAILABLE[need]():
+            print('skipped: needs %s: ./dev peers' % need)
+            return 77
+    started = time.monotonic()
+    try:
+        with Lab(program) as lab:
+            function(lab)
+    except Failed as why:
+        print('FAILED %s: %s' % (name, why), file=sys.stderr)
+        return 1
+    print('passed %s in %.1f s' % (name, time.monotonic() - started))
+    return 0
