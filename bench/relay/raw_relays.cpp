@@ -1,9 +1,12 @@
-// Measures the raw relays alone: what this machine gives at most, before any protocol.
+// Measures the baselines alone: what this machine gives at most, before any protocol, and the
+// peers.
 #include "bench/relay/raw_relay.hpp"
+#include "bench/support/peer_row.hpp"
 
 #include <algorithm>
 #include <exception>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +20,14 @@ int main(int argc, char** argv) {
             small.where = bench::placement::threads;
             words.erase(threads);
         }
+        std::optional<std::string> grpc;
+        if (words.size() == 2 && words[0] == "--grpc") {
+            grpc = words[1];
+            words.clear();
+        }
         if (!words.empty()) {
-            std::cerr << "usage: raw_relays [--threads] [--rounds N] [--window MS] [--json FILE]\n";
+            std::cerr << "usage: raw_relays [--threads] [--grpc PROGRAM] [--rounds N] [--window "
+                         "MS] [--json FILE]\n";
             return 2;
         }
         bench::relay::settings many = small;
@@ -26,10 +35,16 @@ int main(int argc, char** argv) {
         bench::relay::settings large = small;
         large.request_bytes = large.response_bytes = bench::relay::wire_bytes(65536);
 
+        std::optional<bench::peer_row> peer, peer_many, peer_large;
+        if (grpc) {
+            peer.emplace(*grpc, 32, 1);
+            peer_many.emplace(*grpc, 32, 64);
+            peer_large.emplace(*grpc, 65536, 1);
+        }
         bench::relay::one_hop one{small};
         bench::relay::two_hops two{small}, two_many{many}, two_large{large};
         bench::relay::in_out_pair pair{small}, pair_many{many}, pair_large{large};
-        const std::vector<bench::row> rows{
+        std::vector<bench::row> rows{
             one.as_row("one hop, 32 B"),
             two.as_row("two hops, 32 B"),
             pair.as_row("IN/OUT pair, 32 B"),
@@ -38,6 +53,11 @@ int main(int argc, char** argv) {
             two_large.as_row("two hops, 64 KiB"),
             pair_large.as_row("IN/OUT pair, 64 KiB"),
         };
+        if (grpc) {
+            rows.push_back(peer->as_row("gRPC, 32 B"));
+            rows.push_back(peer_many->as_row("gRPC, 32 B, 64 at once"));
+            rows.push_back(peer_large->as_row("gRPC, 64 KiB"));
+        }
         return bench::run_and_print(rows, {}, with);
     } catch (const std::exception& why) {
         std::cerr << "raw_relays: " << why.what() << '\n';
