@@ -12,7 +12,7 @@ import tempfile
 
 COMMON = "dcerpc/common_header.hpp"
 LOWER = ["core", "dcerpc", "http", "ndr", "auth", "rts", "channel"]
-FACADE = ["core", "dcerpc", "ndr", "auth", "channel", "transport"]
+FACADE = ["core", "dcerpc", "http", "ndr", "auth", "channel", "transport"]
 # What a room may include of ours, beside itself and the files of include/rpch. A file name allows that file only.
 MAY_INCLUDE = {
     "": ["core"],
@@ -26,7 +26,7 @@ MAY_INCLUDE = {
     "services": ["core", "ndr"],
     "transport": LOWER,
     "client": FACADE,
-    "proxy": FACADE + ["http"],
+    "proxy": FACADE,
     "server": FACADE,
 }
 WITH_ASIO = ["transport", "client", "proxy", "server"]
