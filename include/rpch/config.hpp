@@ -1,6 +1,6 @@
-// Every macro that could change a layout or a linkage lives here and is part of RPCH_ABI, so that two
-// modes or versions of the library in one program are different symbols: a link error, never a silent
-// violation of the one definition rule.
+// Every macro that could change a layout or a linkage lives here and is part of RPCH_ABI, so that
+// two modes or versions of the library in one program are different symbols: a link error, never a
+// silent violation of the one definition rule.
 #ifndef RPCH_CONFIG_HPP
 #define RPCH_CONFIG_HPP
 

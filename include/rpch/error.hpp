@@ -1,5 +1,5 @@
-// The library's errors: one enum of its own, two categories that carry foreign numbers unchanged, and
-// conditions that answer a caller's questions.
+// The library's errors: one enum of its own, two categories that carry foreign numbers unchanged,
+// and conditions that answer a caller's questions.
 #ifndef RPCH_ERROR_HPP
 #define RPCH_ERROR_HPP
 
@@ -13,6 +13,7 @@ namespace rpch::inline RPCH_ABI {
 
 /// What went wrong, as this library says it. Numbers of other parties (RPC status, HTTP status) are
 /// carried unchanged by `rpc_status` and `http_status`.
+// clang-format off
 enum class errc {
     // Bytes that are not well formed. The peer broke the protocol.
     truncated = 1,            ///< The bytes end before the structure does.
@@ -97,6 +98,7 @@ enum class errc {
     operation_aborted,        ///< The object was closed by its owner.
     no_randomness,            ///< The operating system gives no random bytes.
 };
+// clang-format on
 
 /// Questions a caller asks of an error; compare with `==`.
 enum class error_kind {

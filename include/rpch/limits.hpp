@@ -67,7 +67,8 @@ inline constexpr std::size_t reason_line_bytes_max = 1024;
 inline constexpr std::uint64_t echo_content_length_max = 16;
 /// The body of a failure response that we keep, bytes.
 inline constexpr std::size_t http_error_body_bytes_max = 8 * 1024;
-/// One chunk line with its extensions, and all trailer lines of a chunked body, bytes. RFC 9112 7.1.
+/// One chunk line with its extensions, and all trailer lines of a chunked body, bytes.
+/// RFC 9112 7.1.
 inline constexpr std::size_t http_chunk_line_bytes_max = 256;
 inline constexpr std::size_t http_trailer_bytes_max = 4096;
 /// Records of a failure response, and parameters of one record. [MS-EERR] 2.2.1.8.
@@ -86,8 +87,8 @@ inline constexpr std::size_t users_line_bytes_max = 4096;
 inline constexpr std::size_t valid_ports_entries_max = 1024;
 
 // TLS and secrets.
-/// Ciphertext of one connection that waits to be sent, before no more plaintext is taken, bytes. One
-/// record may come on top.
+/// Ciphertext of one connection that waits to be sent, before no more plaintext is taken, bytes.
+/// One record may come on top.
 inline constexpr std::size_t tls_output_bytes_max = 64 * 1024;
 /// Sessions a client context remembers, one for each server name and port.
 inline constexpr std::size_t tls_client_sessions_max = 256;

@@ -23,7 +23,8 @@ inline bytes hex(std::string_view text) {
         if (c == ' ' || c == '\n' || c == '\r' || c == '\t') continue;
         const int digit = rpch::core::hex_digit(c);
         if (digit < 0) throw std::invalid_argument("not hexadecimal");
-        if (high < 0) high = digit;
+        if (high < 0)
+            high = digit;
         else {
             out.push_back(static_cast<std::byte>(high * 16 + digit));
             high = -1;

@@ -26,10 +26,14 @@ enum class byte_order : std::uint8_t { little, big };
 
 template <std::unsigned_integral Int>
 [[nodiscard]] constexpr Int byte_swap(Int value) noexcept {
-    if constexpr (sizeof(Int) == 1) return value;
-    else if constexpr (sizeof(Int) == 2) return __builtin_bswap16(value);
-    else if constexpr (sizeof(Int) == 4) return __builtin_bswap32(value);
-    else return __builtin_bswap64(value);
+    if constexpr (sizeof(Int) == 1)
+        return value;
+    else if constexpr (sizeof(Int) == 2)
+        return __builtin_bswap16(value);
+    else if constexpr (sizeof(Int) == 4)
+        return __builtin_bswap32(value);
+    else
+        return __builtin_bswap64(value);
 }
 
 /// Reads an unsigned integer at `p`, which must have sizeof(Int) bytes. Prefer the checked forms.

@@ -42,7 +42,9 @@ class reader {
         at_ += sizeof(Int);
         return value;
     }
-    [[nodiscard]] std::optional<std::uint8_t> take_u8() noexcept { return take_int<std::uint8_t>(); }
+    [[nodiscard]] std::optional<std::uint8_t> take_u8() noexcept {
+        return take_int<std::uint8_t>();
+    }
     [[nodiscard]] std::optional<std::uint16_t> take_u16() noexcept {
         return take_int<std::uint16_t>();
     }

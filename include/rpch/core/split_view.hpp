@@ -10,8 +10,8 @@
 
 namespace rpch::inline RPCH_ABI::core {
 
-/// Borrowed bytes in one or two pieces. Whoever makes one for a PDU keeps at least the first 24 bytes
-/// (or the whole of a shorter PDU) in `first`, so that headers are read without a copy.
+/// Borrowed bytes in one or two pieces. Whoever makes one for a PDU keeps at least the first 24
+/// bytes (or the whole of a shorter PDU) in `first`, so that headers are read without a copy.
 struct split_view {
     byte_view first;
     byte_view second{};

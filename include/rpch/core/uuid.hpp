@@ -95,7 +95,8 @@ class uuid {
     /// @return 36 characters, lower case, no braces.
     [[nodiscard]] std::string to_string() const {
         std::string out = core::to_hex(std::as_bytes(std::span(octets_)));
-        for (const std::size_t at : {std::size_t{8}, std::size_t{13}, std::size_t{18}, std::size_t{23}})
+        for (const std::size_t at :
+             {std::size_t{8}, std::size_t{13}, std::size_t{18}, std::size_t{23}})
             out.insert(at, 1, '-');
         return out;
     }
@@ -109,7 +110,7 @@ class uuid {
 
   private:
     /// Where octet i of the text stands in the little-endian wire form; its own inverse.
-    static constexpr std::array<std::size_t, 16> wire_place{3, 2, 1, 0, 5,  4,  7,  6,
+    static constexpr std::array<std::size_t, 16> wire_place{3, 2, 1,  0,  5,  4,  7,  6,
                                                             8, 9, 10, 11, 12, 13, 14, 15};
     std::array<std::uint8_t, 16> octets_{};
 };

@@ -41,8 +41,10 @@ class writer {
     /// Overwrites an integer written earlier, for lengths known only at the end.
     template <std::unsigned_integral Int>
     void patch(std::size_t at, Int value) noexcept {
-        if (at + sizeof(Int) <= at_) store(out_.data() + at, value, order_);
-        else ok_ = false;
+        if (at + sizeof(Int) <= at_)
+            store(out_.data() + at, value, order_);
+        else
+            ok_ = false;
     }
 
     [[nodiscard]] bool ok() const noexcept { return ok_; }

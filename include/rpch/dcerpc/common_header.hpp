@@ -52,15 +52,17 @@ struct common_header {
     std::uint16_t auth_length = 0; ///< Bytes of the auth_value; the sec_trailer is not counted.
     std::uint32_t call_id = 0;
 
-    [[nodiscard]] constexpr bool is_first() const noexcept { return (flags & pfc::first_frag) != 0; }
+    [[nodiscard]] constexpr bool is_first() const noexcept {
+        return (flags & pfc::first_frag) != 0;
+    }
     [[nodiscard]] constexpr bool is_last() const noexcept { return (flags & pfc::last_frag) != 0; }
     constexpr bool operator==(const common_header&) const noexcept = default;
 };
 
 /// Finds the length of the PDU that starts at the front of `in`, from its first 10 bytes.
 /// @return the frag_length, 16 to 65535; nothing if fewer than 10 bytes are there yet.
-/// @errors errc::bad_version, errc::bad_data_representation (byte order nibble), errc::bad_frag_length
-///         (below the common header).
+/// @errors errc::bad_version, errc::bad_data_representation (byte order nibble),
+///         errc::bad_frag_length (below the common header).
 [[nodiscard]] inline result<std::optional<std::uint16_t>> peek_frag_length(byte_view in) noexcept {
     if (in.size() < 10) return std::optional<std::uint16_t>{};
     if (in[0] != std::byte{5} || std::to_integer<unsigned>(in[1]) > 1)
@@ -81,8 +83,8 @@ struct common_header {
 /// Decodes the common header, [C706] 12.6.3.1. Character and floating-point representation are the
 /// marshaller's to judge.
 /// @param in  borrowed; the whole PDU or at least its first 16 bytes.
-/// @errors errc::truncated, errc::bad_version, errc::bad_data_representation, errc::bad_frag_length,
-///         errc::bad_pdu_type.
+/// @errors errc::truncated, errc::bad_version, errc::bad_data_representation,
+///         errc::bad_frag_length, errc::bad_pdu_type.
 RPCH_DECL result<common_header> decode_common_header(byte_view in) noexcept;
 
 /// Encodes the common header, little-endian unless `h.order` says otherwise, ASCII, IEEE.

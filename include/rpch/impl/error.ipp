@@ -133,9 +133,9 @@ RPCH_DECL const char* rpc_status_text(rpc_status s) noexcept {
 RPCH_DECL bool errc_is(errc e, error_kind kind) noexcept {
     switch (kind) {
     case error_kind::protocol_violation:
-        return e <= errc::http_unknown_method || (e >= errc::ndr_range && e <= errc::ndr_bad_union) ||
-               e == errc::fragment_order || e == errc::bad_context_id ||
-               e == errc::http_unexpected_response;
+        return e <= errc::http_unknown_method ||
+               (e >= errc::ndr_range && e <= errc::ndr_bad_union) || e == errc::fragment_order ||
+               e == errc::bad_context_id || e == errc::http_unexpected_response;
     case error_kind::misuse: return e >= errc::bad_binding && e <= errc::not_supported;
     case error_kind::network:
         return e >= errc::name_not_found && e <= errc::flow_control_stalled &&
@@ -145,8 +145,8 @@ RPCH_DECL bool errc_is(errc e, error_kind kind) noexcept {
                e == errc::bind_refused || e == errc::context_refused ||
                e == errc::target_not_allowed || e == errc::bad_credentials;
     case error_kind::retry_on_new_connection:
-        return e == errc::connection_lost || e == errc::channel_closed || e == errc::tls_truncated ||
-               e == errc::idle_timeout || e == errc::association_closed;
+        return e == errc::connection_lost || e == errc::channel_closed ||
+               e == errc::tls_truncated || e == errc::idle_timeout || e == errc::association_closed;
     }
     return false;
 }
@@ -185,9 +185,7 @@ class rpc_status_category_impl final : public std::error_category {
 class http_status_category_impl final : public std::error_category {
   public:
     const char* name() const noexcept override { return "http_status"; }
-    std::string message(int value) const override {
-        return "HTTP status " + std::to_string(value);
-    }
+    std::string message(int value) const override { return "HTTP status " + std::to_string(value); }
     bool equivalent(int value, const std::error_condition& condition) const noexcept override {
         if (condition == error_kind::refused) return value == 401 || value == 403 || value == 407;
         if (condition == error_kind::network) return value >= 500;
