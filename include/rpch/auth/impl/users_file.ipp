@@ -22,6 +22,13 @@ RPCH_DECL bool is_hash_text(std::string_view hash) noexcept {
     return !hash.empty();
 }
 
+/// A line as it may stand: a CR inside would end it for the next reader.
+RPCH_DECL bool is_line_text(std::string_view line) noexcept {
+    for (const char c : line)
+        if (core::is_control(c) && c != '\t') return false;
+    return true;
+}
+
 /// Reads one line that is neither empty nor a comment.
 RPCH_DECL result<user_entry> parse_user(std::string_view line) {
     const std::size_t colon = line.find(':');
@@ -48,6 +55,7 @@ RPCH_DECL result<users_file> users_file::parse(std::string_view text, std::size_
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
         if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
         if (line.size() > limits::users_line_bytes_max) return refuse(errc::too_large);
+        if (!detail::is_line_text(line)) return refuse(errc::bad_setting);
         const std::string_view content = core::trim_blanks(line);
         if (content.empty() || content.front() == '#') {
             out.lines_.emplace_back(std::in_place_type<std::string>, line);

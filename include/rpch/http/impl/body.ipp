@@ -9,7 +9,7 @@ namespace rpch::inline RPCH_ABI::http {
 
 RPCH_DECL chunked_decoder::state chunked_decoder::next_in_size(char c) noexcept {
     if (const int digit = core::hex_digit(c); digit >= 0) {
-        if (chunk_left_ >> 56 != 0) return state::failed; // the next digit could be one too many
+        if (chunk_left_ >> 60 != 0) return state::failed; // no room for another digit
         chunk_left_ = chunk_left_ << 4 | static_cast<std::uint64_t>(digit);
         return state::size_more;
     }

@@ -11,7 +11,7 @@ namespace rpch::inline RPCH_ABI {
 
 namespace detail {
 
-RPCH_DECL std::optional<std::uint16_t> port_of(std::string_view text) noexcept {
+RPCH_DECL std::optional<std::uint16_t> rule_port(std::string_view text) noexcept {
     const auto value = core::parse_decimal(core::trim_blanks(text));
     if (!value || *value == 0 || *value > 65535) return std::nullopt;
     return static_cast<std::uint16_t>(*value);
@@ -19,7 +19,7 @@ RPCH_DECL std::optional<std::uint16_t> port_of(std::string_view text) noexcept {
 
 /// @return whether `text` matches `pattern`, which is lower case; `*` stands for any characters.
 /// Goes back to the last star only: any earlier one could not match more.
-RPCH_DECL bool matches(std::string_view pattern, std::string_view text) noexcept {
+RPCH_DECL bool matches_rule_host(std::string_view pattern, std::string_view text) noexcept {
     std::size_t p = 0;
     std::size_t t = 0;
     std::size_t star = std::string_view::npos;
@@ -63,9 +63,9 @@ RPCH_DECL result<valid_ports::entry> valid_ports::parse_entry(std::string_view t
     if (bracketed) host = host.substr(1, host.size() - 2);
     const std::string_view ports = text.substr(colon + 1);
     const std::size_t dash = ports.find('-');
-    const auto first = detail::port_of(ports.substr(0, dash));
+    const auto first = detail::rule_port(ports.substr(0, dash));
     const auto last =
-        dash == std::string_view::npos ? first : detail::port_of(ports.substr(dash + 1));
+        dash == std::string_view::npos ? first : detail::rule_port(ports.substr(dash + 1));
     if (!first || !last || *first > *last || !detail::is_rule_host(host, bracketed))
         return fail(errc::bad_setting);
     entry out{std::string(host), *first, *last};
@@ -92,7 +92,7 @@ RPCH_DECL result<valid_ports> valid_ports::parse(std::string_view text, std::str
 
 RPCH_DECL bool valid_ports::allows(std::string_view host, std::uint16_t port) const noexcept {
     for (const entry& rule : entries_)
-        if (port >= rule.first && port <= rule.last && detail::matches(rule.host, host))
+        if (port >= rule.first && port <= rule.last && detail::matches_rule_host(rule.host, host))
             return true;
     return false;
 }
