@@ -3,10 +3,13 @@
 
 tidy.py [FOLDER]         check the tree; one line per finding; exit 1 if there is one
 tidy.py --write [FOLDER] write the list of headers in include/rpch/rpch.hpp
+tidy.py --format PROGRAM [FOLDER]
+                         check that the sources are as clang-format PROGRAM writes them
 tidy.py --self-test      show that every rule finds what it is for
 """
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 
@@ -161,15 +164,15 @@ def check_bodies(tree):
                 tree.find("bodies", name, f"<{line}> does not exist")
     for name in tree.files("include", (".ipp",)):
         short = name[len("include/"):]
-        part = "transport" if room_of(name) in WITH_ASIO else "protocol"
-        if short not in listed[part]:
-            tree.find("bodies", name, f"missing in include/rpch/impl/src_{part}.hpp")
+        parts = ["transport", "protocol"] if room_of(name) in WITH_ASIO else ["protocol"]
+        if not any(short in listed[part] for part in parts):
+            tree.find("bodies", name, f"missing in include/rpch/impl/src_{parts[0]}.hpp")
         if short not in included:
             tree.find("bodies", name, "no header includes it in header-only mode")
 
 
 def guard_of(name):
-    short = name[len("include/rpch/"):] if name.startswith("include/rpch/") else name
+    short = re.sub(r"^(include/rpch|src)/", "", name)
     return "RPCH_" + re.sub(r"[^A-Za-z0-9]", "_", short).upper()
 
 
@@ -207,6 +210,16 @@ def check_umbrella(tree):
 
 
 CHECKS = [check_includes, check_code, check_bodies, check_guards, check_paths, check_umbrella]
+
+
+def check_format(tree, formatter):
+    """Compares the text: --dry-run also reports namespace comments that it would not change."""
+    for folder in ("include", "src", "tests", "bench", "examples"):
+        for name in tree.files(folder, SOURCES):
+            wanted = subprocess.run([formatter, tree.root / name], check=True, capture_output=True, text=True).stdout
+            if wanted != tree.text(name):
+                tree.find("format", name, "is not formatted: run ./dev format")
+    return tree.findings
 
 
 def findings(root):
@@ -298,12 +311,13 @@ def self_test():
 def main(arguments):
     if "--self-test" in arguments:
         return self_test()
+    formatter = arguments.pop(arguments.index("--format") + 1) if "--format" in arguments else None
     folders = [a for a in arguments if not a.startswith("--")]
     root = folders[0] if folders else pathlib.Path(__file__).resolve().parent.parent
     if "--write" in arguments:
         write_umbrella(root)
         return 0
-    found = findings(root)
+    found = check_format(Tree(root), formatter) if formatter else findings(root)
     for rule, message in found:
         print(f"{message} [{rule}]")
     print(f"{len(found)} findings")
