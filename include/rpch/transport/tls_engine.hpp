@@ -54,7 +54,8 @@ class tls_engine {
     ~tls_engine();
 
     /// Lends ciphertext; the borrow lasts until `remaining_input()` is empty. The input lent before
-    /// must be used up.
+    /// must be used up. An empty view takes the loan back: the caller keeps what remained and lends
+    /// it again later.
     void set_input(byte_view ciphertext) noexcept;
     /// @return the part of the input that no call has used yet.
     [[nodiscard]] byte_view remaining_input() const noexcept;
@@ -75,7 +76,10 @@ class tls_engine {
     /// counted in `bytes` is not sent and may change before the next call. Completes the handshake
     /// first if needed.
     [[nodiscard]] tls_io write(byte_view plaintext);
-    /// @return plaintext bytes of the current record that `read` has not handed out yet.
+    /// @return plaintext bytes of the current record that `read` has not handed out yet. While this
+    /// is
+    ///         not 0, or input remains, `read` again before waiting for the socket: it may stay
+    ///         silent.
     [[nodiscard]] std::size_t buffered_plaintext() const noexcept;
 
     /// Queues close_notify once; `read` still works, `write` fails with errc::not_open.

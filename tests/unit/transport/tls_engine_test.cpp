@@ -141,7 +141,25 @@ TEST_CASE("TLS: a small reading space leaves the rest for the next call") {
     io = pair.server.engine.read(space);
     CHECK(io.bytes == 3);
     CHECK(io.status == tls_status::want_input);
+    CHECK(pair.server.engine.buffered_plaintext() == 0);
     CHECK(pair.server.engine.remaining_input().empty());
+}
+
+TEST_CASE("TLS: input that was lent can be taken back and lent again") {
+    tls_pair pair(test::tls_client(), test::tls_server());
+    REQUIRE(pair.run());
+    REQUIRE(pair.client.engine.write(core::as_bytes("first")).bytes == 5);
+    REQUIRE(pair.client.engine.write(core::as_bytes("second")).bytes == 6);
+    std::array<std::byte, 5> space{};
+    pair.server.engine.set_input(pair.client.engine.output());
+    CHECK(pair.server.engine.read(space).bytes == 5);
+    const auto rest = pair.server.engine.remaining_input();
+    CHECK_FALSE(rest.empty());
+    const test::bytes kept(rest.begin(), rest.end());
+    pair.server.engine.set_input({});
+    CHECK(pair.server.engine.read(space).status == tls_status::want_input);
+    pair.server.deliver(kept, test::unsplit);
+    CHECK(core::as_text(pair.server.received) == "second");
 }
 
 TEST_CASE("TLS: the output limit stops the writer, and nothing is lost or doubled") {

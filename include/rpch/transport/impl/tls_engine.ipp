@@ -231,7 +231,7 @@ RPCH_DECL tls_engine& tls_engine::operator=(tls_engine&&) noexcept = default;
 RPCH_DECL tls_engine::~tls_engine() = default;
 
 RPCH_DECL void tls_engine::set_input(byte_view ciphertext) noexcept {
-    Expects(state_->input.empty());
+    Expects(state_->input.empty() || ciphertext.empty());
     state_->input = ciphertext;
 }
 RPCH_DECL byte_view tls_engine::remaining_input() const noexcept { return state_->input; }
