@@ -3,9 +3,9 @@
 #ifndef RPCH_DCERPC_ASSOCIATION_GROUPS_HPP
 #define RPCH_DCERPC_ASSOCIATION_GROUPS_HPP
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <unordered_map>
 
 #include <rpch/config.hpp>
@@ -32,7 +32,25 @@ class association_groups {
     [[nodiscard]] RPCH_DECL std::size_t size() const;
 
   private:
-    mutable std::mutex mutex_{};
+    /// Holds the flag for the length of a block. Groups are touched when a connection opens and
+    /// ends, so waiting is rare and short.
+    class guard {
+      public:
+        explicit guard(std::atomic_flag& flag) noexcept : flag_(flag) {
+            while (flag_.test_and_set(std::memory_order_acquire)) flag_.wait(true);
+        }
+        ~guard() {
+            flag_.clear(std::memory_order_release);
+            flag_.notify_one();
+        }
+        guard(const guard&) = delete;
+        guard& operator=(const guard&) = delete;
+
+      private:
+        std::atomic_flag& flag_;
+    };
+
+    mutable std::atomic_flag busy_{};
     std::unordered_map<std::uint32_t, std::size_t> connections_{};
     std::uint32_t next_;
 };

@@ -3,7 +3,7 @@
 namespace rpch::inline RPCH_ABI::dcerpc {
 
 RPCH_DECL std::uint32_t association_groups::join(std::uint32_t wanted) {
-    const std::lock_guard lock(mutex_);
+    const guard held(busy_);
     if (wanted != 0) {
         const auto found = connections_.find(wanted);
         if (found == connections_.end()) return 0;
@@ -18,13 +18,13 @@ RPCH_DECL std::uint32_t association_groups::join(std::uint32_t wanted) {
 }
 
 RPCH_DECL void association_groups::leave(std::uint32_t group) {
-    const std::lock_guard lock(mutex_);
+    const guard held(busy_);
     const auto found = connections_.find(group);
     if (found != connections_.end() && --found->second == 0) connections_.erase(found);
 }
 
 RPCH_DECL std::size_t association_groups::size() const {
-    const std::lock_guard lock(mutex_);
+    const guard held(busy_);
     return connections_.size();
 }
 
