@@ -19,9 +19,10 @@ namespace rpch::inline RPCH_ABI::transport {
 enum class tls_status : std::uint8_t {
     done,        ///< The step is complete: handshake over, plaintext space full, plaintext written.
     want_input,  ///< All input was used; `set_input` with more, or `set_end_of_input`.
-    want_output, ///< limits::tls_output_bytes_max wait in `output()`: send, `consume_output`,
-                 ///< repeat.
-    closed,      ///< The peer sent close_notify: an orderly end.
+    want_output, ///< `output()` is at its limit: send, `consume_output`, repeat. For `write` that
+                 ///< is limits::tls_output_bytes_max; `read` meets it only if the peer provokes
+                 ///< answers and does not take them.
+    closed, ///< The peer sent close_notify: an orderly end.
     failed, ///< `error()` and `error_detail()` tell why. Send what `output()` holds: the alert.
 };
 

@@ -5,6 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include <rpch/core/uuid.hpp>
+#include <rpch/limits.hpp>
+#include <rpch/transport/random.hpp>
 #include <rpch/transport/trust_store.hpp>
 
 #include "tests/support/certificates.hpp"

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <rpch/limits.hpp>
+#include <rpch/transport/detail/tls_context_state.hpp>
 
 #include "tests/support/certificates.hpp"
 #include "tests/support/tls_pair.hpp"
@@ -176,6 +177,16 @@ TEST_CASE("TLS: the output limit stops the writer, and nothing is lost or double
     pair.server.deliver(pair.client.take_output(), test::unsplit);
     send_all(pair.client, pair.server, byte_view(data).subspan(first.bytes));
     CHECK(pair.server.received == data);
+}
+
+TEST_CASE("TLS: a full output stops no reading") {
+    tls_pair pair(test::tls_client(), test::tls_server());
+    REQUIRE(pair.run());
+    REQUIRE(pair.client.engine.write(pattern(200'000)).status == tls_status::want_output);
+    REQUIRE(pair.server.engine.write(core::as_bytes("go on")).bytes == 5);
+    pair.client.deliver(pair.server.take_output(), test::unsplit);
+    CHECK(core::as_text(pair.client.received) == "go on");
+    CHECK(pair.client.status == tls_status::want_input);
 }
 
 TEST_CASE("TLS: output may be consumed in any pieces") {

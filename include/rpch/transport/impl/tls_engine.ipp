@@ -14,6 +14,13 @@
 
 namespace rpch::inline RPCH_ABI::transport {
 
+namespace detail {
+/// What `write` can leave in the output at most: a record may begin just below the limit.
+inline constexpr std::size_t tls_written_bytes_max = limits::tls_output_bytes_max + 17 * 1024;
+/// Answers to the peer that may pile up on top while it does not read.
+inline constexpr std::size_t tls_answer_bytes_max = 4 * 1024;
+} // namespace detail
+
 /// mbedTLS keeps a pointer to it, so it stays in one place while the engine moves.
 struct tls_engine::state {
     explicit state(std::shared_ptr<tls_context> c) : context(std::move(c)) {}
@@ -261,8 +268,9 @@ RPCH_DECL tls_io tls_engine::read(byte_span plaintext) {
     if (out.status = handshake(); out.status != tls_status::done) return out;
     while (out.bytes < plaintext.size()) {
         if (s.peer_closed) return {out.bytes, tls_status::closed};
-        // Answers to the peer (no_renegotiation) must not pile up while it does not read.
-        if (s.waiting() >= limits::tls_output_bytes_max)
+        // Answers (no_renegotiation) must not pile up while the peer does not read. What `write`
+        // left stops no reading: two sides that both write much would wait for each other.
+        if (s.waiting() > detail::tls_written_bytes_max + detail::tls_answer_bytes_max)
             return {out.bytes, tls_status::want_output};
         const std::size_t input_before = s.input.size();
         const auto space = plaintext.subspan(out.bytes);
