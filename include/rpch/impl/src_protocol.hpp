@@ -1,11 +1,12 @@
-// The bodies of the rooms below transport: no socket, clock, thread or Asio. One .ipp a line, sorted.
+// The bodies of the rooms below transport: no socket, clock, thread or Asio. One .ipp a line,
+// sorted.
 #ifndef RPCH_IMPL_SRC_PROTOCOL_HPP
 #define RPCH_IMPL_SRC_PROTOCOL_HPP
 
 #include <rpch/config.hpp>
 
 #if defined(RPCH_HEADER_ONLY)
-    #error "define RPCH_SEPARATE_COMPILATION for the whole program before compiling the bodies apart"
+    #error "define RPCH_SEPARATE_COMPILATION for the whole program, then compile this"
 #endif
 
 #include <rpch/auth/impl/basic.ipp>
@@ -40,6 +41,9 @@
 #include <rpch/rts/impl/client_address.ipp>
 #include <rpch/rts/impl/codec.ipp>
 #include <rpch/rts/impl/shape.ipp>
+#include <rpch/services/impl/endpoint_mapper.ipp>
+#include <rpch/services/impl/mgmt.ipp>
 #include <rpch/services/impl/rpcecho.ipp>
+#include <rpch/services/impl/tower.ipp>
 
 #endif

@@ -37,6 +37,9 @@ struct varying {
 /// [C706] 14.3.3.4.
 template <class T, std::size_t Max = limits::ndr_elements_max>
 struct conformant_varying {
+    /// The largest `max_count`.
+    static constexpr std::size_t capacity = Max;
+
     std::vector<T> items;
     std::uint32_t offset = 0;
     /// What `[size_is]` says; encoded as at least offset + items.size(), so 0 means "as many as

@@ -27,9 +27,18 @@ struct default_arm {
 };
 
 namespace detail {
+/// A case as a discriminant; cases of enum32 may be numbers as well.
+template <class Tag>
+constexpr Tag to_tag(auto label) noexcept {
+    if constexpr (requires { static_cast<Tag>(label); })
+        return static_cast<Tag>(label);
+    else
+        return Tag{static_cast<decltype(Tag::value)>(label)};
+}
+
 template <class Tag, class T, auto... Cases>
 constexpr bool selects(arm<T, Cases...>, Tag tag) noexcept {
-    return ((static_cast<Tag>(Cases) == tag) || ...);
+    return ((to_tag<Tag>(Cases) == tag) || ...);
 }
 template <class Tag, class T>
 constexpr bool selects(default_arm<T>, Tag) noexcept {
@@ -37,7 +46,7 @@ constexpr bool selects(default_arm<T>, Tag) noexcept {
 }
 template <class Tag, class T, auto First, auto... More>
 constexpr Tag first_case(arm<T, First, More...>) noexcept {
-    return static_cast<Tag>(First);
+    return to_tag<Tag>(First);
 }
 
 /// @return the index of the arm that `tag` selects, or sizeof...(Arms).
@@ -65,7 +74,7 @@ struct basic_union {
     /// @return a union with discriminant `Case` and its arm made from `args`.
     template <auto Case, class... Args>
     [[nodiscard]] static basic_union of(Args&&... args) {
-        return with<index<Case>>(static_cast<Tag>(Case), std::forward<Args>(args)...);
+        return with<index<Case>>(detail::to_tag<Tag>(Case), std::forward<Args>(args)...);
     }
     /// @return the arm of `Case` if it is the selected one, else null.
     template <auto Case>
@@ -88,7 +97,8 @@ struct basic_union {
 
   private:
     template <auto Case>
-    static constexpr std::size_t index = detail::select_arm<Tag, Arms...>(static_cast<Tag>(Case));
+    static constexpr std::size_t
+        index = detail::select_arm<Tag, Arms...>(detail::to_tag<Tag>(Case));
 };
 
 /// The union of [C706]: the arm stands at its own alignment. (14.3.8 aligns the whole to its

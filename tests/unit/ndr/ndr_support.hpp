@@ -1,7 +1,7 @@
 // What the tests of NDR share: one value to octets and back, and the checks every decoder must
 // pass.
-#ifndef RPCH_TESTS_UNIT_NDR_SUPPORT_HPP
-#define RPCH_TESTS_UNIT_NDR_SUPPORT_HPP
+#ifndef RPCH_TESTS_UNIT_NDR_NDR_SUPPORT_HPP
+#define RPCH_TESTS_UNIT_NDR_NDR_SUPPORT_HPP
 
 #include <string>
 #include <string_view>

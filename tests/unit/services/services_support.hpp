@@ -1,6 +1,6 @@
 // Calls a service with the octets of a request, as a server does.
-#ifndef RPCH_TESTS_UNIT_SERVICES_SUPPORT_HPP
-#define RPCH_TESTS_UNIT_SERVICES_SUPPORT_HPP
+#ifndef RPCH_TESTS_UNIT_SERVICES_SERVICES_SUPPORT_HPP
+#define RPCH_TESTS_UNIT_SERVICES_SERVICES_SUPPORT_HPP
 
 #include <string>
 #include <string_view>
@@ -14,6 +14,9 @@
 #include "tests/support/bytes.hpp"
 
 namespace test {
+
+/// Hexadecimal text without the blanks that make it readable.
+inline std::string tight(std::string_view text) { return rpch::core::to_hex(hex(text)); }
 
 /// Decodes a request, has `serve` answer its parameters, encodes the response.
 template <class Operation, class Serve>
