@@ -10,34 +10,57 @@
 
 namespace rpch::inline RPCH_ABI::rts::detail {
 
+/// A shape and what it is found by.
+struct shape_row {
+    /// An eighth command without a seventh: the key of no list.
+    static constexpr std::uint64_t of_nobody = std::uint64_t{1} << 4 * 7;
+
+    std::uint64_t key = of_nobody;
+    shape kind{};
+};
+
 /// Collects the command types of a PDU in order. A type takes four bits and is never zero there, so
-/// lists of different length differ, and a list longer than any shape's shows in the upper bits.
+/// lists of different length differ; of more than 16 the last 16 remain.
 class shape_key {
   public:
     constexpr void add(command_type type) noexcept {
         types_ = types_ << 4 | (static_cast<std::uint64_t>(type) + 1);
     }
 
-    /// @errors errc::unknown_shape.
-    [[nodiscard]] inline result<shape> find(std::uint16_t flags) const noexcept;
+    /// @return the row of the shape with these types and `flags`, or null.
+    [[nodiscard]] inline const shape_row* find(std::uint16_t flags) const noexcept;
 
-    /// The number the table is sorted by; all ones, which no shape has, for too many commands.
+    /// One number for types and flags. A list longer than any shape's has an eighth type, and the
+    /// key something in the bits that are zero in every shape's key.
     [[nodiscard]] constexpr std::uint64_t with(std::uint16_t flags) const noexcept {
-        constexpr int bits_of_the_longest = 4 * 7;
-        if ((types_ >> bits_of_the_longest) != 0) return ~std::uint64_t{0};
-        return types_ << 16 | flags;
+        return types_ ^ static_cast<std::uint64_t>(flags) << 48;
     }
 
   private:
     std::uint64_t types_ = 0;
 };
 
-struct shape_row {
-    std::uint64_t key;
-    shape kind;
+/// Every shape in the slot that its key hashes to: one look instead of a search, for this stands on
+/// the path of every acknowledgment.
+struct shape_table {
+    static constexpr int slot_bits = 7;
+    std::uint64_t multiplier = 0;
+    std::array<shape_row, 1 << slot_bits> rows{};
+
+    [[nodiscard]] constexpr std::size_t slot(std::uint64_t key) const noexcept {
+        return static_cast<std::size_t>(key * multiplier >> (64 - slot_bits));
+    }
+    /// @return false if the row's slot is taken.
+    constexpr bool insert(const shape_row& row) noexcept {
+        shape_row& place = rows[slot(row.key)];
+        if (place.key != shape_row::of_nobody) return false;
+        place = row;
+        return true;
+    }
 };
 
 consteval auto make_shape_rows() {
+    static_assert(std::ranges::max(shape_definitions, {}, &shape_definition::count).count <= 7);
     std::array<shape_row, shape_definitions.size() + 1> rows{};
     std::size_t n = 0;
     for (const shape_definition& d : shape_definitions) {
@@ -49,18 +72,32 @@ consteval auto make_shape_rows() {
     shape_key padded;
     padded.add(command_type::padding);
     rows[n] = {padded.with(flag::ping), shape::out_r2_c1};
-    std::ranges::sort(rows, {}, &shape_row::key);
     return rows;
 }
-inline constexpr auto shape_rows = make_shape_rows();
-static_assert(std::ranges::adjacent_find(shape_rows, {}, &shape_row::key) == shape_rows.end(),
-              "two shapes look alike and are not declared so");
 
-inline result<shape> shape_key::find(std::uint16_t flags) const noexcept {
+static_assert(
+    [] {
+        auto rows = make_shape_rows();
+        std::ranges::sort(rows, {}, &shape_row::key);
+        return std::ranges::adjacent_find(rows, {}, &shape_row::key) == rows.end();
+    }(),
+    "two shapes look alike and are not declared so");
+
+/// Tries multipliers until no two shapes share a slot.
+consteval shape_table make_shape_table() {
+    constexpr auto rows = make_shape_rows();
+    for (std::uint64_t odd = 0x9E3779B97F4A7C15;; odd += 0xBF58476D1CE4E5BA) {
+        shape_table table{.multiplier = odd, .rows = {}};
+        if (std::ranges::all_of(rows, [&table](const shape_row& row) { return table.insert(row); }))
+            return table;
+    }
+}
+inline constexpr shape_table shapes_by_key = make_shape_table();
+
+inline const shape_row* shape_key::find(std::uint16_t flags) const noexcept {
     const std::uint64_t key = with(flags);
-    const auto row = std::ranges::lower_bound(shape_rows, key, {}, &shape_row::key);
-    if (row == shape_rows.end() || row->key != key) return fail(errc::unknown_shape);
-    return row->kind;
+    const shape_row& row = shapes_by_key.rows[shapes_by_key.slot(key)];
+    return row.key == key ? &row : nullptr;
 }
 
 } // namespace rpch::inline RPCH_ABI::rts::detail

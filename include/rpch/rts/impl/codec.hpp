@@ -10,6 +10,18 @@
 namespace rpch::inline RPCH_ABI::rts {
 namespace detail {
 
+/// Below, an `errc` that is 0 means that nothing is wrong.
+inline constexpr errc no_error{};
+
+/// What `decode` finds out about a PDU.
+struct recognized {
+    shape kind{};
+    core::byte_order order = core::byte_order::little;
+};
+
+/// Checks header, commands and shape; the work of `decode`, without a result to wrap and unwrap.
+RPCH_DECL errc recognize(byte_view in, recognized& out) noexcept;
+
 /// Writes the 20 bytes of a header, [MS-RPCH] 2.2.3.6.1.
 inline void write_header(std::byte* at, std::size_t frag_length, std::uint16_t flags,
                          std::size_t count) noexcept {
@@ -22,26 +34,34 @@ inline void write_header(std::byte* at, std::size_t frag_length, std::uint16_t f
     core::store(at + 18, static_cast<std::uint16_t>(count), byte_order::little);
 }
 
+/// Reads the fields of a PDU that was recognized as one of shape T::kind.
+template <class T>
+void read_fields(byte_view in, core::byte_order order, T& out) noexcept {
+    const std::byte* first = in.data() + header_bytes;
+    if (order == core::byte_order::little)
+        layout<T>::template read<core::byte_order::little>(first, out);
+    else
+        layout<T>::template read<core::byte_order::big>(first, out);
+}
+
 } // namespace detail
 
 template <class T>
 T get(const pdu& p) noexcept {
     Expects(p.kind() == T::kind);
     T out;
-    const std::byte* first = p.bytes().data() + header_bytes;
-    if (p.order() == core::byte_order::little)
-        detail::layout<T>::template read<core::byte_order::little>(first, out);
-    else
-        detail::layout<T>::template read<core::byte_order::big>(first, out);
+    detail::read_fields(p.bytes(), p.order(), out);
     return out;
 }
 
 template <class T>
 result<T> decode_as(byte_view in) noexcept {
-    const auto p = decode(in);
-    if (!p) return fail(p.error());
-    if (p->kind() != T::kind) return fail(errc::unexpected_pdu);
-    return get<T>(*p);
+    detail::recognized seen;
+    if (const errc why = detail::recognize(in, seen); why != detail::no_error) return fail(why);
+    if (seen.kind != T::kind) return fail(errc::unexpected_pdu);
+    result<T> out(tl::in_place);
+    detail::read_fields(in, seen.order, *out);
+    return out;
 }
 
 template <class T>
