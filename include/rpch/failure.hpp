@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <rpch/error.hpp>
 
@@ -66,11 +67,14 @@ struct failure {
 class rpc_error : public std::system_error {
   public:
     explicit rpc_error(failure why)
-        : std::system_error(why.code, why.to_string()), why_(std::move(why)) {}
+        : std::system_error(why.code), why_(std::move(why)), text_(why_.to_string()) {}
+    /// @return the failure in one line; see failure::to_string.
+    [[nodiscard]] const char* what() const noexcept override { return text_.c_str(); }
     [[nodiscard]] const failure& why() const noexcept { return why_; }
 
   private:
     failure why_;
+    std::string text_;
 };
 
 /// Thrown by a server's handler to answer a call with a fault PDU of this status.

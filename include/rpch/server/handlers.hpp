@@ -135,12 +135,36 @@ decltype(auto) apply_handler(Function& function, call_context& call, Tuple&& arg
         std::forward<Tuple>(arguments));
 }
 
+template <class T>
+struct is_result : std::false_type {};
+template <class T>
+struct is_result<result<T>> : std::true_type {};
+
+/// @return the status of a fault that tells of `why`.
+inline rpc_status status_of(std::error_code why) noexcept {
+    return why.category() == rpc_status_category() ? static_cast<rpc_status>(why.value())
+                                                   : rpc_status::nca_fault_unspec;
+}
+
 /// A value that breaks the rules of its own NDR type is the handler's mistake, not the caller's.
 inline void send_answer(responder& answer, result<std::vector<std::byte>> stub) {
     if (stub)
         answer.respond(std::move(*stub));
     else
         answer.fault(rpc_status::nca_fault_unspec);
+}
+
+/// Answers with what a handler returned: a value, or a result that may hold a fault's status.
+template <class Operation, class Value>
+void answer_with(responder& answer, Value value) {
+    if constexpr (is_result<Value>::value) {
+        if (!value) return answer.fault(status_of(value.error()));
+        if constexpr (std::is_void_v<typename Operation::result_type>)
+            send_answer(answer, Operation::encode_response());
+        else
+            send_answer(answer, Operation::encode_response(*value));
+    } else
+        send_answer(answer, Operation::encode_response(value));
 }
 
 /// Runs a coroutine handler; everything it needs lives in its frame.
@@ -151,12 +175,12 @@ asio::awaitable<void> run_coroutine(std::shared_ptr<Function> function, call_con
     std::exception_ptr thrown;
     try {
         auto pending = apply_handler(*function, call, std::move(arguments));
-        if constexpr (std::is_void_v<typename Operation::result_type>) {
+        if constexpr (std::is_void_v<typename decltype(pending)::value_type>) {
             co_await std::move(pending);
             send_answer(answer, Operation::encode_response());
         } else {
-            const typename Operation::result_type value = co_await std::move(pending);
-            send_answer(answer, Operation::encode_response(value));
+            auto value = co_await std::move(pending);
+            answer_with<Operation>(answer, std::move(value));
         }
     } catch (...) {
         thrown = std::current_exception();
@@ -185,14 +209,12 @@ raw_handler make_handler(Function function) {
                            [](const std::exception_ptr&) {});
         } else {
             try {
-                if constexpr (std::is_void_v<typename Operation::result_type>) {
+                if constexpr (std::is_void_v<returned>) {
                     detail::apply_handler(*shared, call, std::move(*arguments));
                     detail::send_answer(answer, Operation::encode_response());
-                } else {
-                    const typename Operation::result_type value =
-                        detail::apply_handler(*shared, call, std::move(*arguments));
-                    detail::send_answer(answer, Operation::encode_response(value));
-                }
+                } else
+                    detail::answer_with<Operation>(
+                        answer, detail::apply_handler(*shared, call, std::move(*arguments)));
             } catch (...) {
                 answer.fault(detail::status_of(std::current_exception()));
             }

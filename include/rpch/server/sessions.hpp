@@ -22,6 +22,9 @@ namespace rpch::inline RPCH_ABI::detail {
 
 class virtual_connection;
 
+/// @return the address of the peer, for logs.
+RPCH_DECL std::string address_text(const transport::tcp::socket& socket);
+
 /// Anything a closing server must end.
 class closable {
   public:

@@ -132,6 +132,7 @@ class link : public std::enable_shared_from_this<link> {
     struct read_ready;
     struct write_ready;
 
+    [[nodiscard]] bool tls_holds_input() const noexcept;
     void arm_read();
     void arm_write();
     void on_read_ready(std::error_code ec);

@@ -38,6 +38,8 @@ void proxy_session<Machine>::start(std::shared_ptr<transport::link> from) {
     this->attach(http_leg_, std::move(from));
     this->run(
         [](Machine& m, transport::time_point at, channel::action_list& out) { m.start(at, out); });
+    if (transport::link* http = this->at(http_leg_))
+        http->want_input(true); // it may have been paused while a password was verified
     this->pump_and_settle(http_leg_);
 }
 

@@ -6,6 +6,7 @@
 
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
+#include <asio/post.hpp>
 
 namespace rpch::inline RPCH_ABI::transport {
 
@@ -83,8 +84,16 @@ RPCH_DECL void link::want_input(bool wanted) {
 RPCH_DECL void link::arm_read() {
     if (read_armed_ || !wanted_ || !is_open() || finishing_) return;
     read_armed_ = true;
-    socket_.async_wait(tcp::socket::wait_read,
-                       read_ready{owner_->keep_alive(), shared_from_this()});
+    read_ready next{owner_->keep_alive(), shared_from_this()};
+    // What TLS holds already makes no socket readable.
+    if (tls_holds_input())
+        asio::post(socket_.get_executor(), [next]() mutable { next({}); });
+    else
+        socket_.async_wait(tcp::socket::wait_read, std::move(next));
+}
+
+RPCH_DECL bool link::tls_holds_input() const noexcept {
+    return tls_ && !handshaking_ && (!ciphertext_.empty() || tls_->buffered_plaintext() != 0);
 }
 
 RPCH_DECL void link::arm_write() {
@@ -189,7 +198,7 @@ RPCH_DECL std::size_t link::receive_tls(byte_span space, std::error_code& ec) {
     // One scratch per call is enough: TLS takes in all of it unless `space` is used up before.
     std::array<std::byte, 20 * 1024> scratch; // NOLINT: filled by the socket
     byte_view fresh;
-    if (ciphertext_.empty()) {
+    if (!tls_holds_input()) {
         const std::size_t n = socket_.read_some(asio::buffer(scratch.data(), scratch.size()), ec);
         if (ec == asio::error::would_block || ec == asio::error::try_again) {
             ec = {};

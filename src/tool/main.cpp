@@ -1,0 +1,122 @@
+// rpch: reads the command line and runs one subcommand.
+#include "options.hpp"
+
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include <rpch/version.hpp>
+
+#include <CLI/CLI.hpp>
+
+namespace {
+
+void add_serve(CLI::App& app, tool::serve_options& o) {
+    app.add_option("--http", o.http, "ncacn_http endpoint behind an RPC proxy, ADDRESS:PORT");
+    app.add_option("--tcp", o.tcp, "ncacn_ip_tcp endpoint, ADDRESS:PORT");
+    app.add_option("--epmap-http", o.epmap_http,
+                   "endpoint mapper on ncacn_http (593), ADDRESS:PORT");
+    app.add_option("--epmap-tcp", o.epmap_tcp,
+                   "endpoint mapper on ncacn_ip_tcp (135), ADDRESS:PORT");
+    app.footer("Example:\n  rpch serve --http 127.0.0.1:6001 --tcp 127.0.0.1:6002\n"
+               "Port 0 lets the system choose; each listener prints `listening on ADDRESS:PORT`.");
+}
+
+void add_proxy(CLI::App& app, tool::proxy_options& o) {
+    app.add_option("--listen", o.listen, "ADDRESS:PORT of the HTTP(S) listener")->required();
+    auto* cert = app.add_option("--cert", o.cert, "certificate chain, PEM, leaf first");
+    auto* key = app.add_option("--key", o.key, "private key of the certificate, PEM");
+    cert->needs(key);
+    key->needs(cert);
+    app.add_option(
+           "--valid-ports", o.valid_ports,
+           "ValidPorts: targets to allow, 'host:6001-6004;host2:593'; all others are refused")
+        ->required();
+    app.add_option("--auth", o.auth, "authentication schemes to accept: none, basic")
+        ->delimiter(',');
+    app.add_option("--users", o.users, "users file, made by `rpch passwd`");
+    app.add_flag(
+        "--allow-plain", o.allow_plain,
+        "serve plain HTTP without a certificate; passwords then cross the network readable");
+    app.footer("Example:\n  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
+               "      --valid-ports 'files:6001-6004' --auth basic --users users\n"
+               "SIGHUP reads the users file again.");
+}
+
+void add_passwd(CLI::App& app, tool::passwd_options& o) {
+    app.add_option("FILE", o.file, "users file; made if it does not exist")->required();
+    app.add_option("USER", o.user, "user to add or to give a new password")->required();
+    app.footer("Example:\n  rpch passwd users alice\n"
+               "Asks for the password; reads one line where standard input is no terminal.");
+}
+
+void add_credentials(CLI::App& app, tool::credentials_options& o) {
+    app.add_option("--user", o.user, "user name for the RPC proxy");
+    app.add_option("--password-file", o.password_file,
+                   "file whose first line is the password; else RPCH_PASSWORD, else a prompt");
+    app.add_option("--auth", o.auth, "none or basic; basic when a user is given")
+        ->check(CLI::IsMember({"none", "basic"}));
+    auto* ca = app.add_option("--ca", o.ca, "authorities to trust, PEM, instead of the system's");
+    app.add_flag("--insecure", o.insecure, "accept any certificate")->excludes(ca);
+    app.add_flag("--allow-basic-over-plain", o.allow_basic_over_plain,
+                 "send the password even without TLS");
+}
+
+void add_call(CLI::App& app, tool::call_options& o) {
+    app.add_option("BINDING", o.binding,
+                   "string binding, e.g. 'ncacn_http:srv[6001,RpcProxy=gate:443]'")
+        ->required();
+    app.add_option("INTERFACE", o.interface, "UUID@MAJOR.MINOR")->required();
+    app.add_option("OPNUM", o.opnum, "operation number")->required();
+    app.add_option("--stub", o.stub, "stub data of the request: HEX, or @FILE for raw bytes");
+    add_credentials(app, o.credentials);
+    app.add_flag("--json", o.json, "answer for a machine");
+    app.footer("Example:\n  rpch call 'ncacn_ip_tcp:127.0.0.1[6002]' "
+               "60a15ec5-4de8-11d7-a637-005056a20182@1.0 0 --stub 29000000\n"
+               "Prints the stub data of the response in hexadecimal.");
+}
+
+int run(int count, char** arguments) {
+    CLI::App app{"DCE/RPC over HTTP: server, RPC proxy and client"};
+    app.name("rpch");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", RPCH_VERSION_STRING);
+
+    tool::serve_options serve;
+    tool::proxy_options proxy;
+    tool::passwd_options passwd;
+    tool::call_options call;
+    CLI::App* demo_app = app.add_subcommand("demo", "one call through HTTPS, a proxy and a server");
+    demo_app->footer("Example:\n  rpch demo");
+    CLI::App* serve_app =
+        app.add_subcommand("serve", "sample server: rpcecho, mgmt, endpoint mapper");
+    add_serve(*serve_app, serve);
+    CLI::App* proxy_app = app.add_subcommand("proxy", "RPC proxy, inbound and outbound");
+    add_proxy(*proxy_app, proxy);
+    CLI::App* passwd_app = app.add_subcommand("passwd", "add or change a user of a users file");
+    add_passwd(*passwd_app, passwd);
+    CLI::App* call_app = app.add_subcommand("call", "one raw call");
+    add_call(*call_app, call);
+
+    try {
+        app.parse(count, arguments);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? tool::succeeded : tool::usage;
+    }
+    if (demo_app->parsed()) return tool::run_demo();
+    if (serve_app->parsed()) return tool::run_serve(serve);
+    if (proxy_app->parsed()) return tool::run_proxy(proxy);
+    if (passwd_app->parsed()) return tool::run_passwd(passwd);
+    return tool::run_call(call);
+}
+
+} // namespace
+
+int main(int count, char** arguments) {
+    try {
+        return run(count, arguments);
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "rpch: %s\n", e.what());
+        return tool::failed;
+    }
+}

@@ -1,0 +1,65 @@
+// What the command line says, one structure for each subcommand.
+#ifndef RPCH_TOOL_OPTIONS_HPP
+#define RPCH_TOOL_OPTIONS_HPP
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tool {
+
+/// Exit codes of every subcommand.
+inline constexpr int succeeded = 0;
+inline constexpr int failed = 1;
+inline constexpr int usage = 2;
+
+struct serve_options {
+    std::string http;
+    std::string tcp;
+    std::string epmap_http;
+    std::string epmap_tcp;
+};
+
+struct proxy_options {
+    std::string listen;
+    std::string cert;
+    std::string key;
+    std::string valid_ports;
+    std::vector<std::string> auth;
+    std::string users;
+    bool allow_plain = false;
+};
+
+struct passwd_options {
+    std::string file;
+    std::string user;
+};
+
+/// How a client proves itself and whom it trusts.
+struct credentials_options {
+    std::string user;
+    std::string password_file;
+    std::string auth;
+    std::string ca;
+    bool insecure = false;
+    bool allow_basic_over_plain = false;
+};
+
+struct call_options {
+    std::string binding;
+    std::string interface;
+    std::uint16_t opnum = 0;
+    std::string stub;
+    credentials_options credentials;
+    bool json = false;
+};
+
+int run_demo();
+int run_serve(const serve_options& options);
+int run_proxy(const proxy_options& options);
+int run_passwd(const passwd_options& options);
+int run_call(const call_options& options);
+
+} // namespace tool
+
+#endif

@@ -1,0 +1,88 @@
+// rpch passwd: adds or changes a user of a users file.
+#include "options.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include <rpch/auth/users_file.hpp>
+#include <rpch/core/secret.hpp>
+#include <rpch/transport/password_hash.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "passwords.hpp"
+
+namespace tool {
+
+namespace {
+
+/// Replaces the file as a whole, readable by its owner alone: a reader sees the old or the new one.
+bool write_private(const std::string& path, const std::string& text) {
+    const std::string fresh = path + ".new";
+    ::unlink(fresh.c_str());
+    const int fd =
+        ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd < 0) return false;
+    std::size_t at = 0;
+    while (at < text.size()) {
+        const ssize_t n = ::write(fd, text.data() + at, text.size() - at);
+        if (n <= 0) break;
+        at += static_cast<std::size_t>(n);
+    }
+    const bool whole = at == text.size() && ::fsync(fd) == 0;
+    if (::close(fd) != 0 || !whole || std::rename(fresh.c_str(), path.c_str()) != 0) {
+        ::unlink(fresh.c_str());
+        return false;
+    }
+    return true;
+}
+
+} // namespace
+
+int run_passwd(const passwd_options& options) {
+    std::string text;
+    if (std::ifstream file(options.file, std::ios::binary); file)
+        text.assign(std::istreambuf_iterator<char>(file), {});
+    else if (errno != ENOENT) {
+        std::fprintf(stderr, "rpch passwd: cannot read %s: %s\n", options.file.c_str(),
+                     std::strerror(errno));
+        return failed;
+    }
+    std::size_t bad_line = 0;
+    auto users = rpch::auth::users_file::parse(text, &bad_line);
+    if (!users) {
+        std::fprintf(stderr, "rpch passwd: %s, line %zu: %s\n", options.file.c_str(), bad_line,
+                     users.error().message().c_str());
+        return failed;
+    }
+    auto password = ask_password("Password for " + options.user + ": ");
+    if (!password || password->empty()) {
+        std::fprintf(stderr, "rpch passwd: no password given\n");
+        return failed;
+    }
+    const auto hash = rpch::transport::make_password_hash(*password);
+    rpch::core::wipe(*password);
+    if (!hash) {
+        std::fprintf(stderr, "rpch passwd: %s\n", hash.error().message().c_str());
+        return failed;
+    }
+    if (const auto bad = users->set(options.user, *hash)) {
+        std::fprintf(stderr, "rpch passwd: user '%s': %s\n", options.user.c_str(),
+                     bad.message().c_str());
+        return failed;
+    }
+    if (!write_private(options.file, users->format())) {
+        std::fprintf(stderr, "rpch passwd: cannot write %s: %s\n", options.file.c_str(),
+                     std::strerror(errno));
+        return failed;
+    }
+    return succeeded;
+}
+
+} // namespace tool

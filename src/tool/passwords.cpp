@@ -1,0 +1,58 @@
+#include "passwords.hpp"
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include <termios.h>
+#include <unistd.h>
+
+namespace tool {
+
+namespace {
+
+/// Switches the echo of the terminal off as long as it lives.
+class echo_off {
+  public:
+    echo_off() {
+        active_ = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &before_) == 0;
+        if (!active_) return;
+        termios silent = before_;
+        silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    }
+    echo_off(const echo_off&) = delete;
+    echo_off& operator=(const echo_off&) = delete;
+    ~echo_off() {
+        if (!active_) return;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+        std::fputc('\n', stderr);
+    }
+    [[nodiscard]] bool is_terminal() const { return active_; }
+
+  private:
+    termios before_{};
+    bool active_ = false;
+};
+
+std::optional<std::string> first_line(std::istream& in) {
+    std::string line;
+    if (!std::getline(in, line)) return std::nullopt;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    return line;
+}
+
+} // namespace
+
+std::optional<std::string> password_from_file(const std::string& path) {
+    std::ifstream file(path);
+    return file ? first_line(file) : std::nullopt;
+}
+
+std::optional<std::string> ask_password(const std::string& prompt) {
+    const echo_off silent;
+    if (silent.is_terminal()) std::fprintf(stderr, "%s", prompt.c_str());
+    return first_line(std::cin);
+}
+
+} // namespace tool

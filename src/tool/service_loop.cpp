@@ -1,0 +1,89 @@
+#include "service_loop.hpp"
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+
+#include "options.hpp"
+
+namespace tool {
+
+namespace {
+
+/// How long connections may go on after a signal to stop.
+constexpr std::chrono::seconds drain_wait{2};
+constexpr std::chrono::milliseconds drain_step{20};
+
+/// Waits for the end of all connections, then closes what is left.
+class drain {
+  public:
+    drain(asio::io_context& io, const service& what) : io_(io), what_(what), timer_(io) {}
+
+    void start() {
+        until_ = std::chrono::steady_clock::now() + drain_wait;
+        step();
+    }
+
+  private:
+    void step() {
+        if (what_.connections() == 0 || std::chrono::steady_clock::now() >= until_) {
+            what_.close();
+            timer_.expires_after(drain_step); // lets the last bytes out
+            timer_.async_wait([this](std::error_code) { io_.stop(); });
+            return;
+        }
+        timer_.expires_after(drain_step);
+        timer_.async_wait([this](std::error_code) { step(); });
+    }
+
+    asio::io_context& io_;
+    const service& what_;
+    asio::steady_timer timer_;
+    std::chrono::steady_clock::time_point until_{};
+};
+
+} // namespace
+
+void log_line(const std::string& line) {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char stamp[32] = {};
+    std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    std::fprintf(stderr, "%s %s\n", stamp, line.c_str());
+}
+
+void announce(const std::string& host, std::uint16_t port) {
+    const bool literal6 = host.find(':') != std::string::npos;
+    std::printf(literal6 ? "listening on [%s]:%u\n" : "listening on %s:%u\n", host.c_str(), port);
+    std::fflush(stdout);
+}
+
+int run_service(asio::io_context& io, const service& what) {
+    asio::signal_set stop(io, SIGINT, SIGTERM);
+    drain draining(io, what);
+    stop.async_wait([&](std::error_code ec, int) {
+        if (ec) return;
+        log_line("stopping");
+        what.stop_listening();
+        draining.start();
+        stop.async_wait([&](std::error_code again, int) { // a second signal does not wait
+            if (!again) io.stop();
+        });
+    });
+    asio::signal_set hup(io, SIGHUP);
+    std::function<void(std::error_code, int)> on_hup = [&](std::error_code ec, int) {
+        if (ec) return;
+        if (what.reload) what.reload();
+        hup.async_wait(on_hup);
+    };
+    hup.async_wait(on_hup);
+    io.run();
+    return succeeded;
+}
+
+} // namespace tool
