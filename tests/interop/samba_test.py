@@ -113,7 +113,7 @@ def through(lab, *words, port=None):
     return lab.client('samba_client.py', '--proxy', lab.at, '--target', '127.0.0.1:%d' % (port or lab.http), *words)
 
 
-# Less than half of the smallest window in use, 64 KiB, per connection: no acknowledgement is due.
+# 24,000 bytes each way stay below half of the window of CONN/C2, so that no acknowledgement is due.
 @case('python3-samba')
 def python_client_plain(lab):
     lab.serve()
