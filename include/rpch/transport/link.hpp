@@ -72,6 +72,8 @@ class link : public std::enable_shared_from_this<link> {
     /// @return the bytes that were read and not consumed, made contiguous; for heads, not for PDUs.
     [[nodiscard]] byte_view input();
     [[nodiscard]] std::size_t input_size() const noexcept;
+    /// @return the first piece of the unconsumed input, as it lies; nothing is moved.
+    [[nodiscard]] byte_view front() const noexcept;
     /// Finds the next whole PDU. The views stay good until `consume`.
     /// @param allowed  body bytes that are left on this channel.
     /// @return nothing while the PDU is incomplete.

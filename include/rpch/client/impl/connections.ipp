@@ -154,10 +154,9 @@ RPCH_DECL bool http_session::past_preamble(channel::leg which, transport::link& 
     if (which == channel::leg::in_http) return read_in_response(from);
     if (!out_is_open_) return read_out_response(from);
     // Windows proxies write a failure response into a running OUT body.
-    const byte_view input =
-        from.input_size() != 0 && body_left(which) != 0 ? from.input() : byte_view{};
+    const byte_view input = from.front();
     if (input.empty() || !http::begins_like_head(input)) return true;
-    const auto failure_head = http::read_failure_in_body(input);
+    const auto failure_head = http::read_failure_in_body(from.input());
     if (!failure_head)
         protocol_error(which, failure_head.error());
     else if (*failure_head)

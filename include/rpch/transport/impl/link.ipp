@@ -275,6 +275,11 @@ RPCH_DECL byte_view link::input() {
     return current_ ? byte_view(current_.data() + begin_, end_ - begin_) : byte_view{};
 }
 
+RPCH_DECL byte_view link::front() const noexcept {
+    if (tail_) return {tail_.data() + tail_begin_, buffer_block::capacity - tail_begin_};
+    return current_ ? byte_view(current_.data() + begin_, end_ - begin_) : byte_view{};
+}
+
 RPCH_DECL std::size_t link::input_size() const noexcept {
     return (tail_ ? buffer_block::capacity - tail_begin_ : 0) + (end_ - begin_);
 }
