@@ -39,7 +39,7 @@ using completion_ptr = std::unique_ptr<completion>;
 template <class Handler, class Finish>
 class completion_of final : public completion {
   public:
-    completion_of(Handler handler, Finish finish, const transport::executor& fallback)
+    completion_of(Handler handler, Finish finish, const transport::strand& fallback)
         : work_(asio::get_associated_executor(handler, fallback)),
           handler_(std::move(handler)),
           finish_(std::move(finish)) {}
@@ -58,15 +58,14 @@ class completion_of final : public completion {
     }
 
   private:
-    using handler_executor = asio::associated_executor_t<Handler, transport::executor>;
+    using handler_executor = asio::associated_executor_t<Handler, transport::strand>;
     asio::executor_work_guard<handler_executor> work_;
     Handler handler_;
     Finish finish_;
 };
 
 template <class Handler, class Finish>
-completion_ptr make_completion(Handler handler, Finish finish,
-                               const transport::executor& fallback) {
+completion_ptr make_completion(Handler handler, Finish finish, const transport::strand& fallback) {
     return std::make_unique<completion_of<Handler, Finish>>(std::move(handler), std::move(finish),
                                                             fallback);
 }

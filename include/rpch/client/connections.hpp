@@ -15,8 +15,6 @@
 #include <rpch/transport/connector.hpp>
 #include <rpch/transport/tls_context.hpp>
 
-#include <asio/steady_timer.hpp>
-
 namespace rpch::inline RPCH_ABI::detail {
 
 /// A client of `ncacn_http`: two channels to the RPC proxy and the machine between them.

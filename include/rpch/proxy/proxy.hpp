@@ -77,6 +77,11 @@ class proxy {
     /// @return HTTP connections that are open now. On the strand.
     [[nodiscard]] std::size_t connections() const noexcept;
 
+    /// @return bytes of PDUs that were copied in memory on their way through, because they
+    /// straddled buffers or had to wait for a window; relaying in steady state adds none. On the
+    /// strand.
+    [[nodiscard]] std::uint64_t copied_bytes() const noexcept;
+
     class impl;
 
   private:

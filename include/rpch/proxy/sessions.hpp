@@ -22,7 +22,6 @@
 #include <rpch/transport/credential_cache.hpp>
 #include <rpch/transport/tls_context.hpp>
 
-#include <asio/steady_timer.hpp>
 #include <asio/thread_pool.hpp>
 
 namespace rpch::inline RPCH_ABI::detail {
@@ -115,7 +114,7 @@ class http_connection final : public transport::link_owner,
 
     std::shared_ptr<proxy_shared> shared_;
     std::shared_ptr<transport::link> link_;
-    asio::steady_timer timer_;
+    transport::timer timer_;
     http::head_scanner scanner_;
     std::uint64_t skip_ = 0; // body bytes of an answered request
     std::string client_;     // address, for logs

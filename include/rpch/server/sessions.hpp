@@ -16,8 +16,6 @@
 #include <rpch/transport/channel_driver.hpp>
 #include <rpch/transport/link.hpp>
 
-#include <asio/steady_timer.hpp>
-
 namespace rpch::inline RPCH_ABI::detail {
 
 class virtual_connection;
@@ -89,7 +87,7 @@ class newcomer final : public transport::link_owner,
 
     std::shared_ptr<server_shared> shared_;
     std::shared_ptr<transport::link> link_;
-    asio::steady_timer timer_;
+    transport::timer timer_;
 };
 
 /// The server's end of a virtual connection: both halves, the machine, the calls.
@@ -153,7 +151,7 @@ class tcp_connection final : public transport::link_owner,
     std::shared_ptr<server_shared> shared_;
     served_calls calls_;
     std::shared_ptr<transport::link> link_;
-    asio::steady_timer timer_;
+    transport::timer timer_;
     connection_count count_;
     bool busy_ = false;
 };

@@ -74,6 +74,10 @@ class buffer_pool {
         free_.pop_back();
         return {block, this};
     }
+    /// Notes bytes that were copied only because they did not lie well or had to wait.
+    void note_copied(std::size_t n) noexcept { copied_ += n; }
+    /// @return all bytes noted; relaying in steady state adds none.
+    [[nodiscard]] std::uint64_t copied() const noexcept { return copied_; }
     /// @return how many blocks are lent now.
     [[nodiscard]] std::size_t lent() const noexcept { return lent_; }
 
@@ -88,6 +92,7 @@ class buffer_pool {
     std::vector<std::unique_ptr<buffer_block>> free_;
     std::size_t free_max_;
     std::size_t lent_ = 0;
+    std::uint64_t copied_ = 0;
 };
 
 inline void block_ref::release() noexcept {

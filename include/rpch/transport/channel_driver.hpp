@@ -17,13 +17,11 @@
 #include <rpch/transport/link.hpp>
 #include <rpch/transport/tcp_keep_alive.hpp>
 
-#include <asio/steady_timer.hpp>
-
 namespace rpch::inline RPCH_ABI::transport {
 
 /// What one strand shares among its connections.
 struct strand_context {
-    explicit strand_context(const executor& ex) : on(asio::make_strand(ex)) {}
+    explicit strand_context(const executor& ex) : on(make_strand(ex)) {}
     strand on;
     std::shared_ptr<buffer_pool> pool = std::make_shared<buffer_pool>();
 };
@@ -290,6 +288,7 @@ class channel_driver : public link_owner,
     }
     void perform_one(channel::action::send_rpc& a, const pdu_ref*) {
         const std::size_t size = a.pdu.size();
+        context_->pool->note_copied(size); // when it was queued
         if (link* target = at(a.to)) target->write_owned(std::move(a.pdu), size);
     }
     void perform_one(const channel::action::forward& a, const pdu_ref* current) {
@@ -346,7 +345,7 @@ class channel_driver : public link_owner,
 
     std::shared_ptr<strand_context> context_;
     Machine machine_;
-    asio::steady_timer timer_;
+    timer timer_;
     std::optional<time_point> armed_for_;
     std::array<std::shared_ptr<link>, channel::leg_count> links_;
     std::array<bool, channel::leg_count> paused_{};

@@ -14,8 +14,6 @@
 #include <rpch/result.hpp>
 #include <rpch/transport/executor.hpp>
 
-#include <asio/steady_timer.hpp>
-
 namespace rpch::inline RPCH_ABI::transport {
 
 /// Whom to connect to; a name or an address literal (IPv6 with or without brackets).
@@ -52,7 +50,7 @@ class connector : public std::enable_shared_from_this<connector> {
     handler done_;
     tcp::resolver resolver_;
     tcp::socket socket_;
-    asio::steady_timer timer_;
+    timer timer_;
     std::vector<tcp::endpoint> endpoints_;
     std::size_t next_ = 0;
     std::string tried_;

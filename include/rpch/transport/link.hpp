@@ -17,8 +17,6 @@
 #include <rpch/transport/executor.hpp>
 #include <rpch/transport/tls_engine.hpp>
 
-#include <asio/steady_timer.hpp>
-
 namespace rpch::inline RPCH_ABI::transport {
 
 class link;
@@ -120,8 +118,6 @@ class link : public std::enable_shared_from_this<link> {
     [[nodiscard]] const tls_engine* tls() const noexcept { return tls_.get(); }
     /// @return more about the error told last, for people; empty if there is nothing more.
     [[nodiscard]] const std::string& error_detail() const noexcept { return error_detail_; }
-    /// Counts for tests and metrics: bytes moved only because a PDU or head did not lie well.
-    [[nodiscard]] std::uint64_t bytes_moved() const noexcept { return bytes_moved_; }
 
   private:
     struct segment {
@@ -160,7 +156,7 @@ class link : public std::enable_shared_from_this<link> {
     link_owner* owner_;
     std::unique_ptr<tls_engine> tls_;
     http::chunked_decoder* chunks_ = nullptr;
-    std::unique_ptr<asio::steady_timer> linger_timer_;
+    std::unique_ptr<timer> linger_timer_;
 
     block_ref tail_; // the front of a PDU that goes on in current_
     std::size_t tail_begin_ = 0;
@@ -177,7 +173,6 @@ class link : public std::enable_shared_from_this<link> {
     std::size_t out_used_ = 0;
     std::size_t output_bytes_ = 0;
     std::size_t linger_budget_ = 0;
-    std::uint64_t bytes_moved_ = 0;
     std::string error_detail_;
 
     bool handshaking_ = false;

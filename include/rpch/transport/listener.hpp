@@ -10,8 +10,6 @@
 #include <rpch/transport/connector.hpp>
 #include <rpch/transport/executor.hpp>
 
-#include <asio/steady_timer.hpp>
-
 namespace rpch::inline RPCH_ABI::transport {
 
 /// Accepts on one address. A failed accept (no descriptors left, say) is tried again after a
@@ -35,7 +33,7 @@ class listener : public std::enable_shared_from_this<listener> {
     void accept();
 
     tcp::acceptor acceptor_;
-    asio::steady_timer retry_;
+    timer retry_;
     strand strand_;
     handler accepted_;
 };

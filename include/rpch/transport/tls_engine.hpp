@@ -22,7 +22,7 @@ enum class tls_status : std::uint8_t {
     want_output, ///< `output()` is at its limit: send, `consume_output`, repeat. For `write` that
                  ///< is limits::tls_output_bytes_max; `read` meets it only if the peer provokes
                  ///< answers and does not take them.
-    closed, ///< The peer sent close_notify: an orderly end.
+    closed,      ///< The peer sent close_notify: an orderly end.
     failed, ///< `error()` and `error_detail()` tell why. Send what `output()` holds: the alert.
 };
 

@@ -146,4 +146,8 @@ RPCH_DECL void proxy::close() {
 
 RPCH_DECL std::size_t proxy::connections() const noexcept { return impl_->shared->connections; }
 
+RPCH_DECL std::uint64_t proxy::copied_bytes() const noexcept {
+    return impl_->shared->context->pool->copied();
+}
+
 } // namespace rpch::inline RPCH_ABI

@@ -164,7 +164,7 @@ RPCH_DECL void link::roll() {
         begin_ = end_ = 0;
     } else {
         std::memcpy(fresh.data(), current_.data() + begin_, rest);
-        bytes_moved_ += rest;
+        pool_->note_copied(rest);
         begin_ = 0;
         end_ = rest;
     }
@@ -265,7 +265,7 @@ RPCH_DECL byte_view link::input() {
             block_ref fresh = pool_->acquire();
             std::memcpy(fresh.data(), tail_.data() + tail_begin_, front);
             std::memcpy(fresh.data() + front, current_.data() + begin_, rest);
-            bytes_moved_ += front + rest;
+            pool_->note_copied(front + rest);
             tail_.reset();
             current_ = std::move(fresh);
             begin_ = 0;
@@ -310,7 +310,7 @@ RPCH_DECL result<std::optional<pdu_ref>> link::next_pdu(std::uint64_t allowed) {
         rts_scratch_.assign(front.begin(), front.end());
         const auto more = here.first(size - front.size());
         rts_scratch_.insert(rts_scratch_.end(), more.begin(), more.end());
-        bytes_moved_ += size;
+        pool_->note_copied(size);
         out.view.first = rts_scratch_;
     } else {
         out.view.first = front;
@@ -535,7 +535,7 @@ RPCH_DECL void link::compact_output() {
     output_bytes_ = 0;
     for (std::size_t i = from; i < old.size(); ++i) {
         write(byte_view(old[i].data, old[i].size), old[i].rpc_bytes);
-        bytes_moved_ += old[i].size;
+        pool_->note_copied(old[i].size);
     }
 }
 
@@ -562,7 +562,7 @@ RPCH_DECL void link::finish() {
     flush();
     finishing_ = true;
     linger_budget_ = detail::linger_bytes_max;
-    linger_timer_ = std::make_unique<asio::steady_timer>(socket_.get_executor());
+    linger_timer_ = std::make_unique<timer>(socket_.get_executor());
     linger_timer_->expires_after(detail::linger_wait);
     linger_timer_->async_wait([self = shared_from_this()](std::error_code ec) {
         if (!ec) self->close();

@@ -24,20 +24,20 @@ RPCH_DECL result<std::shared_ptr<listener>> listener::open(strand on, const host
 }
 
 RPCH_DECL void listener::accept() {
-    const executor on = strand_;
-    acceptor_.async_accept(on, [self = shared_from_this()](std::error_code ec, tcp::socket socket) {
-        if (!self->acceptor_.is_open()) return;
-        if (!ec) {
-            const handler accepted = self->accepted_; // which may close us
-            accepted(std::move(socket));
-            if (self->acceptor_.is_open()) self->accept();
-            return;
-        }
-        self->retry_.expires_after(std::chrono::milliseconds(100));
-        self->retry_.async_wait([self](std::error_code stopped) {
-            if (!stopped && self->acceptor_.is_open()) self->accept();
-        });
-    });
+    acceptor_.async_accept(strand_,
+                           [self = shared_from_this()](std::error_code ec, tcp::socket socket) {
+                               if (!self->acceptor_.is_open()) return;
+                               if (!ec) {
+                                   const handler accepted = self->accepted_; // which may close us
+                                   accepted(std::move(socket));
+                                   if (self->acceptor_.is_open()) self->accept();
+                                   return;
+                               }
+                               self->retry_.expires_after(std::chrono::milliseconds(100));
+                               self->retry_.async_wait([self](std::error_code stopped) {
+                                   if (!stopped && self->acceptor_.is_open()) self->accept();
+                               });
+                           });
 }
 
 RPCH_DECL void listener::close() {

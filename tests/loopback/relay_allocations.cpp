@@ -1,0 +1,154 @@
+// Relaying allocates and copies nothing per PDU: counted in the proxy's own thread.
+#include <rpch/client/client.hpp>
+#include <rpch/proxy/proxy.hpp>
+#include <rpch/server/server.hpp>
+
+#include <doctest/doctest.h>
+
+#include <asio/io_context.hpp>
+
+#include <atomic>
+#include <cstdlib>
+#include <future>
+#include <new>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+thread_local bool counting_here = false;
+std::atomic<std::uint64_t> allocations{0};
+
+void* counted(std::size_t size) {
+    if (counting_here) allocations.fetch_add(1, std::memory_order_relaxed);
+    void* p = std::malloc(size != 0 ? size : 1);
+    if (p == nullptr) throw std::bad_alloc();
+    return p;
+}
+
+} // namespace
+
+void* operator new(std::size_t size) { return counted(size); }
+void* operator new[](std::size_t size) { return counted(size); }
+void* operator new(std::size_t size, std::align_val_t) { return counted(size); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace {
+
+constexpr rpch::interface_id echo_id{"f3a1c7d2-5a0e-4c2b-9d57-1f2e3a4b5c6d", 1, 0};
+
+/// A proxy with a thread of its own, whose allocations are counted.
+struct counted_proxy {
+    asio::io_context io{1};
+    std::optional<rpch::proxy> proxy;
+    std::uint16_t port = 0;
+    std::thread thread;
+
+    counted_proxy() {
+        rpch::proxy_settings settings;
+        settings.valid_ports = "127.0.0.1:1-65535";
+        settings.allow_anonymous = true;
+        settings.allow_plain = true;
+        proxy.emplace(rpch::proxy::make(io.get_executor(), std::move(settings)).value());
+        port = proxy->listen({"127.0.0.1", 0}, nullptr).value();
+        thread = std::thread([this] {
+            counting_here = true;
+            io.run();
+            counting_here = false;
+        });
+    }
+    std::uint64_t copied() {
+        std::promise<std::uint64_t> out;
+        asio::post(io, [&] { out.set_value(proxy->copied_bytes()); });
+        return out.get_future().get();
+    }
+    ~counted_proxy() {
+        proxy->close();
+        asio::post(io, [this] { io.stop(); });
+        thread.join();
+    }
+};
+
+/// Makes calls one after the other, or several at once, and waits for all.
+struct caller {
+    asio::io_context io{1};
+    rpch::server server{io.get_executor()};
+    rpch::client client;
+    std::uint16_t context = 0;
+    std::size_t left = 0;
+    std::size_t waiting = 0;
+    bool all_right = true;
+
+    explicit caller(std::uint16_t proxy_port) {
+        server.handle_raw(echo_id, 0,
+                          [](rpch::call_context&, std::vector<std::byte> stub,
+                             rpch::core::byte_order,
+                             rpch::responder answer) { answer.respond(std::move(stub)); });
+        const auto port = server.listen("ncacn_http:127.0.0.1").value();
+        rpch::client_options options;
+        options.executor = io.get_executor();
+        rpch::failure why;
+        client = rpch::client::start("ncacn_http:127.0.0.1[" + std::to_string(port) +
+                                         ",RpcProxy=127.0.0.1:" + std::to_string(proxy_port) +
+                                         ",HttpUseTls=false]",
+                                     std::move(options), why)
+                     .value();
+        bool bound = false;
+        client.async_bind(echo_id, [&](std::error_code ec, std::uint16_t c) {
+            all_right = !ec;
+            context = c;
+            bound = true;
+        });
+        while (!bound) io.run_one();
+    }
+    void run(std::size_t calls, std::size_t at_once, std::size_t bytes) {
+        left = waiting = calls;
+        for (std::size_t i = 0; i < at_once; ++i) issue(bytes);
+        while (waiting != 0) io.run_one();
+    }
+    void issue(std::size_t bytes) {
+        if (left == 0) return;
+        --left;
+        client.async_call_raw(context, 0, std::vector<std::byte>(bytes, std::byte{0x5a}),
+                               [this, bytes](std::error_code ec, const rpch::raw_response& r) {
+                                   --waiting;
+                                   all_right = all_right && !ec && r.stub.size() == bytes;
+                                   issue(bytes);
+                               });
+    }
+};
+
+void check_steady_state(std::size_t calls, std::size_t at_once, std::size_t bytes) {
+    counted_proxy relay;
+    caller through(relay.port);
+    through.run(200, at_once, bytes); // grows what there is to grow
+    const std::uint64_t copied = relay.copied();
+    const std::uint64_t before = allocations.load();
+    through.run(calls, at_once, bytes);
+    const std::uint64_t made = allocations.load() - before;
+    CHECK(through.all_right);
+    CHECK(made == 0);
+    CHECK(relay.copied() == copied);
+    through.client = {};
+}
+
+} // namespace
+
+TEST_CASE("relay: small calls one by one allocate and copy nothing in the proxy") {
+    check_steady_state(2000, 1, 32);
+}
+
+TEST_CASE("relay: 64 small calls at once allocate and copy nothing in the proxy") {
+    check_steady_state(5000, 64, 32);
+}
+
+TEST_CASE("relay: large calls one by one allocate and copy nothing in the proxy") {
+    check_steady_state(300, 1, 65536);
+}
