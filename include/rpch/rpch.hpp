@@ -79,7 +79,10 @@
 #include <rpch/server/served_calls.hpp>
 #include <rpch/server/server.hpp>
 #include <rpch/server/sessions.hpp>
+#include <rpch/services/endpoint_mapper.hpp>
+#include <rpch/services/mgmt.hpp>
 #include <rpch/services/rpcecho.hpp>
+#include <rpch/services/tower.hpp>
 #include <rpch/transport/buffer_pool.hpp>
 #include <rpch/transport/channel_driver.hpp>
 #include <rpch/transport/connector.hpp>
