@@ -94,52 +94,61 @@ RPCH_DECL result<call_notice> decode_call_notice(byte_view pdu, pdu_type type) n
 [[nodiscard]] RPCH_DECL std::size_t encode_call_notice(const call_notice& p, pdu_type type,
                                                        byte_span out) noexcept;
 
-// request and response are decoded once per fragment: inline, so that the compiler sees through the
-// results.
+// request and response are decoded once per fragment: inline, and without a result<> in between.
 inline result<request> decode_request(byte_view pdu) noexcept {
-    const auto h = detail::decode_header_of(pdu, pdu_type::request);
-    if (!h) return fail(h.error());
-    std::size_t body_at = request_header_bytes;
-    if (pdu.size() < body_at) return fail(errc::truncated);
     result<request> out{tl::in_place};
-    out->header = *h;
-    out->alloc_hint = core::load<std::uint32_t>(pdu.data() + 16, h->order);
-    out->context_id = core::load<std::uint16_t>(pdu.data() + 20, h->order);
-    out->opnum = core::load<std::uint16_t>(pdu.data() + 22, h->order);
-    if ((h->flags & pfc::object_uuid) != 0) {
+    request& r = *out;
+    bool is_whole = false;
+    const bool is_header =
+        detail::read_header_of(pdu, pdu_type::request, r.header, [&](auto order) {
+            is_whole = pdu.size() >= request_header_bytes;
+            if (!is_whole) return;
+            r.alloc_hint = core::load<std::uint32_t>(pdu.data() + 16, order);
+            r.context_id = core::load<std::uint16_t>(pdu.data() + 20, order);
+            r.opnum = core::load<std::uint16_t>(pdu.data() + 22, order);
+        });
+    if (!is_header) return fail(detail::header_error(pdu, pdu_type::request));
+    if (!is_whole) return fail(errc::truncated);
+    std::size_t body_at = request_header_bytes;
+    if ((r.header.flags & pfc::object_uuid) != 0) {
         body_at += object_uuid_bytes;
         if (pdu.size() < body_at) return fail(errc::truncated);
-        out->object =
-            uuid::decode(pdu.subspan<request_header_bytes, object_uuid_bytes>(), h->order);
+        r.object =
+            uuid::decode(pdu.subspan<request_header_bytes, object_uuid_bytes>(), r.header.order);
     }
-    if (h->auth_length == 0) {
-        out->stub = pdu.subspan(body_at);
+    if (r.header.auth_length == 0) {
+        r.stub = pdu.subspan(body_at);
         return out;
     }
-    const auto body = detail::split_verifier(pdu, *h, body_at);
+    const auto body = detail::split_verifier(pdu, r.header, body_at);
     if (!body) return fail(body.error());
-    out->stub = body->content;
-    out->auth = body->auth;
+    r.stub = body->content;
+    r.auth = body->auth;
     return out;
 }
 
 inline result<response> decode_response(byte_view pdu) noexcept {
-    const auto h = detail::decode_header_of(pdu, pdu_type::response);
-    if (!h) return fail(h.error());
-    if (pdu.size() < response_header_bytes) return fail(errc::truncated);
     result<response> out{tl::in_place};
-    out->header = *h;
-    out->alloc_hint = core::load<std::uint32_t>(pdu.data() + 16, h->order);
-    out->context_id = core::load<std::uint16_t>(pdu.data() + 20, h->order);
-    out->cancel_count = std::to_integer<std::uint8_t>(pdu[22]);
-    if (h->auth_length == 0) {
-        out->stub = pdu.subspan(response_header_bytes);
+    response& r = *out;
+    bool is_whole = false;
+    const bool is_header =
+        detail::read_header_of(pdu, pdu_type::response, r.header, [&](auto order) {
+            is_whole = pdu.size() >= response_header_bytes;
+            if (!is_whole) return;
+            r.alloc_hint = core::load<std::uint32_t>(pdu.data() + 16, order);
+            r.context_id = core::load<std::uint16_t>(pdu.data() + 20, order);
+            r.cancel_count = std::to_integer<std::uint8_t>(pdu[22]);
+        });
+    if (!is_header) return fail(detail::header_error(pdu, pdu_type::response));
+    if (!is_whole) return fail(errc::truncated);
+    if (r.header.auth_length == 0) {
+        r.stub = pdu.subspan(response_header_bytes);
         return out;
     }
-    const auto body = detail::split_verifier(pdu, *h, response_header_bytes);
+    const auto body = detail::split_verifier(pdu, r.header, response_header_bytes);
     if (!body) return fail(body.error());
-    out->stub = body->content;
-    out->auth = body->auth;
+    r.stub = body->content;
+    r.auth = body->auth;
     return out;
 }
 

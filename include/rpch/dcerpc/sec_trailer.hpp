@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <system_error>
+#include <type_traits>
 
 #include <rpch/core/bytes.hpp>
 #include <rpch/dcerpc/common_header.hpp>
@@ -43,16 +45,48 @@ struct verified_body {
 RPCH_DECL result<verified_body> split_verifier(byte_view pdu, const common_header& h,
                                                std::size_t body_at) noexcept;
 
+/// Says what is wrong with a header that read_header_of() did not take.
+RPCH_DECL std::error_code header_error(byte_view pdu, pdu_type wanted) noexcept;
+
+/// Reads the common header of a whole PDU of one type, which is what arrives almost always: the
+/// checks are made at once, and only a header that fails is looked at again for the name of its
+/// error.
+/// @tparam Take  called with the byte order as a std::integral_constant, so that every load of a
+/// fixed
+///               part is one instruction.
+/// @return false if there is an error, which header_error() names.
+template <class Take>
+[[nodiscard]] inline bool read_header_of(byte_view pdu, pdu_type wanted, common_header& h,
+                                         Take&& take) noexcept {
+    if (pdu.size() < common_header_bytes) return false;
+    const std::byte* p = pdu.data();
+    const auto representation = std::to_integer<unsigned>(p[4]) >> 4;
+    if (p[0] != std::byte{5} || p[1] > std::byte{1} || peek_type(pdu) != wanted ||
+        representation > 1)
+        return false;
+    const auto read = [&](auto order) {
+        h.type = wanted;
+        h.flags = std::to_integer<std::uint8_t>(p[3]);
+        h.order = order;
+        h.frag_length = core::load<std::uint16_t>(p + 8, order);
+        h.auth_length = core::load<std::uint16_t>(p + 10, order);
+        h.call_id = core::load<std::uint32_t>(p + 12, order);
+        if (h.frag_length != pdu.size()) return false;
+        take(order);
+        return true;
+    };
+    using core::byte_order;
+    if (representation == 1) return read(std::integral_constant<byte_order, byte_order::little>{});
+    return read(std::integral_constant<byte_order, byte_order::big>{});
+}
+
 /// Decodes the common header of a whole PDU of one type.
 /// @errors as decode_common_header, errc::bad_pdu_type for another type, errc::truncated and
 ///         errc::trailing_bytes if `pdu` is not frag_length bytes long.
 [[nodiscard]] inline result<common_header> decode_header_of(byte_view pdu,
                                                             pdu_type wanted) noexcept {
-    auto h = decode_common_header(pdu);
-    if (!h) return h;
-    if (h->type != wanted) return fail(errc::bad_pdu_type);
-    if (pdu.size() != h->frag_length)
-        return fail(pdu.size() < h->frag_length ? errc::truncated : errc::trailing_bytes);
+    common_header h;
+    if (!read_header_of(pdu, wanted, h, [](auto) {})) return fail(header_error(pdu, wanted));
     return h;
 }
 

@@ -26,4 +26,11 @@ RPCH_DECL result<verified_body> split_verifier(byte_view pdu, const common_heade
     return out;
 }
 
+RPCH_DECL std::error_code header_error(byte_view pdu, pdu_type wanted) noexcept {
+    const auto h = decode_common_header(pdu);
+    if (!h) return h.error();
+    if (h->type != wanted) return errc::bad_pdu_type;
+    return pdu.size() < h->frag_length ? errc::truncated : errc::trailing_bytes;
+}
+
 } // namespace rpch::inline RPCH_ABI::dcerpc::detail
