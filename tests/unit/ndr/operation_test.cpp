@@ -24,6 +24,8 @@ struct calculator {
 } // namespace
 
 TEST_CASE("operation: one integer there and back") {
+    CHECK(calculator::id.to_string() == "60a15ec5-4de8-11d7-a637-005056a20182@1.0");
+    static_assert(calculator::add_one::opnum == 0);
     const auto stub = calculator::add_one::encode_request(41);
     REQUIRE(stub);
     CHECK(core::to_hex(*stub) == "29000000");
