@@ -12,7 +12,7 @@
 
 #include <rpch/channel/server.hpp>
 #include <rpch/server/served_calls.hpp>
-#include <rpch/server/server.hpp>
+#include <rpch/server/server_settings.hpp>
 #include <rpch/transport/channel_driver.hpp>
 #include <rpch/transport/link.hpp>
 

@@ -1,5 +1,7 @@
 #include <rpch/dcerpc/string_binding.hpp>
 
+#include <ostream>
+
 #include <doctest/doctest.h>
 
 #include <rpch/error.hpp>

@@ -1,0 +1,47 @@
+// The settings of an RPC proxy.
+#ifndef RPCH_PROXY_PROXY_SETTINGS_HPP
+#define RPCH_PROXY_PROXY_SETTINGS_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include <rpch/limits.hpp>
+
+namespace rpch::inline RPCH_ABI {
+
+/// Settings of a proxy, by the names administrators know. The defaults refuse plain HTTP, anonymous
+/// users and every target.
+struct proxy_settings {
+    /// `host:port` and `host:first-last`, separated by `;`. What is not named is refused.
+    std::string valid_ports;
+    /// AllowAnonymous: requests without credentials are served.
+    bool allow_anonymous = false;
+    /// Basic authentication against `users_file`.
+    bool allow_basic = false;
+    std::string users_file;
+    /// The realm that 401 responses name.
+    std::string realm = "rpch";
+    /// Lets `listen` work without TLS; passwords of Basic then cross the network readable.
+    bool allow_plain = false;
+
+    /// InProxyReceiveWindow and OutProxyReceiveWindow, bytes, 8192 to 262144.
+    std::uint32_t in_receive_window = limits::receive_window_max;
+    std::uint32_t out_receive_window = limits::receive_window_max;
+    /// Lifetime declared for OUT channels, bytes.
+    std::uint32_t channel_lifetime = limits::channel_lifetime_default;
+    /// ConnectionTimeout told to clients, 120 s to 4 h.
+    std::chrono::milliseconds connection_timeout{limits::connection_timeout_min_ms};
+    std::chrono::milliseconds connect_wait = limits::connect_wait;
+    std::chrono::milliseconds first_pdu_wait = limits::first_pdu_wait;
+    /// HTTP connections at the same time; more are closed at once.
+    std::size_t connections_max = 18'000;
+    /// Called on the proxy's strand with one line for each event worth a log line; may be empty.
+    std::function<void(const std::string& line)> log;
+};
+
+} // namespace rpch::inline RPCH_ABI
+
+#endif

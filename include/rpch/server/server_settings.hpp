@@ -1,0 +1,33 @@
+// The settings of a server.
+#ifndef RPCH_SERVER_SERVER_SETTINGS_HPP
+#define RPCH_SERVER_SERVER_SETTINGS_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include <rpch/limits.hpp>
+
+namespace rpch::inline RPCH_ABI {
+
+/// Settings of a server; every default is safe as it stands.
+struct server_settings {
+    /// ReceiveWindowSize granted to inbound proxies, bytes, 8192 to 262144. [MS-RPCH] 2.2.3.5.1.
+    std::uint32_t receive_window = limits::receive_window_max;
+    /// Largest fragment offered in bind_ack, bytes.
+    std::uint16_t max_fragment = limits::fragment_bytes_default;
+    /// How long one half of a virtual connection waits for the other. [MS-RPCH] 3.2.5.2.1.
+    std::chrono::milliseconds pairing_wait = limits::pairing_wait;
+    /// From TCP accept to the first whole PDU.
+    std::chrono::milliseconds first_pdu_wait = limits::first_pdu_wait;
+    /// TCP connections at the same time; more are closed at once.
+    std::size_t connections_max = 20'000;
+    /// Called on the server's strand with one line for each event worth a log line; may be empty.
+    std::function<void(const std::string& line)> log;
+};
+
+} // namespace rpch::inline RPCH_ABI
+
+#endif
