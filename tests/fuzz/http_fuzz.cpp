@@ -123,8 +123,8 @@ void eeinfo(byte_view in) {
 
 void texts(byte_view in) {
     const std::string_view text = core::as_text(in);
-    if (const auto who = auth::decode_basic(text); who && who->domain.empty()) {
-        const auto again = auth::encode_basic(who->name, who->password.view());
+    if (const auto who = auth::decode_basic(text); who) {
+        const auto again = auth::encode_basic(who->domain + '\\' + who->name, who->password.view());
         if (again) require(auth::decode_basic(again->view())->name == who->name);
     }
     if (const auto users = auth::users_file::parse(text))
