@@ -20,6 +20,8 @@
 #include <rpch/rts/pdus.hpp>
 #include <rpch/rts/shape.hpp>
 
+#include <gsl/assert>
+
 namespace rpch::inline RPCH_ABI::rts {
 
 /// A decoded RTS PDU: what it is, and a borrow of its bytes. Only `decode` makes one, so that `get`
@@ -86,6 +88,7 @@ class wire {
     /// Makes room for `n` bytes, at most `bytes_max`, and returns it; they are the caller's to
     /// write.
     [[nodiscard]] std::byte* reserve(std::size_t n) noexcept {
+        Expects(n <= bytes_max);
         size_ = n;
         return bytes_.data();
     }
