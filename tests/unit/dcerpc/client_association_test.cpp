@@ -452,6 +452,19 @@ TEST_CASE("client association: an abandoned call fails once, and what comes for 
     }
 }
 
+TEST_CASE("client association: an abandoned call fails no second time, by a fault or by closing") {
+    bound_client c({.features = 0});
+    const auto a = c.call({}), b = c.call({});
+    c.drain();
+    c.machine.abandon(a, c.events);
+    c.machine.abandon(b, c.events);
+    CHECK(c.events.size() == 2);
+    CHECK_FALSE(c.take(fault_to(a, rpc_status::nca_fault_cancel)));
+    CHECK(c.machine.calls() == 1);
+    c.machine.close(errc::connection_lost, c.events);
+    CHECK(c.events.size() == 2);
+}
+
 TEST_CASE("client association: a maybe call is sent and forgotten") {
     bound_client c;
     c.call(test::pattern(6000), {.maybe = true});
