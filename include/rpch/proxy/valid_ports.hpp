@@ -15,8 +15,8 @@ namespace rpch::inline RPCH_ABI {
 
 /// A list of `host:port` or `host:first-last`, separated by `;`. A target is compared as text, case
 /// aside: a name, its long form and its address are three different entries, and no name is
-/// resolved. `*` in a host name stands for any characters. An IPv6 literal stands in brackets (ours;
-/// Windows has none). Whatever no entry names is refused; an empty list refuses everything.
+/// resolved. `*` in a host name stands for any characters. An IPv6 literal stands in brackets
+/// (ours; Windows has none). Whatever no entry names is refused; an empty list refuses everything.
 class valid_ports {
   public:
     /// Refuses everything.
