@@ -62,8 +62,8 @@ class http_session final : public transport::channel_driver<channel::client>,
     std::shared_ptr<transport::tls_context> tls_;
     core::secret authorization_;
     uuid session_id_;
-    std::shared_ptr<transport::connector> in_connector_;
-    std::shared_ptr<transport::connector> out_connector_;
+    std::weak_ptr<transport::connector> in_connector_; // its own operations keep it
+    std::weak_ptr<transport::connector> out_connector_;
     http::head_scanner in_scanner_;
     http::head_scanner out_scanner_;
     http::chunked_decoder chunks_;
@@ -99,7 +99,7 @@ class tcp_session final : public transport::link_owner,
     void end(std::error_code why, origin said_by, const std::string& detail);
 
     transport::host_port server_;
-    std::shared_ptr<transport::connector> connector_;
+    std::weak_ptr<transport::connector> connector_; // its own operations keep it
     std::shared_ptr<transport::link> link_;
     bool busy_ = false;
 };

@@ -17,6 +17,7 @@
 #include <rpch/dcerpc/string_binding.hpp>
 #include <rpch/failure.hpp>
 #include <rpch/transport/channel_driver.hpp>
+#include <rpch/transport/context_member.hpp>
 
 namespace rpch::inline RPCH_ABI::detail {
 
@@ -30,10 +31,10 @@ struct call_request {
 /// What the two kinds of connection have in common: the association and the handlers that wait for
 /// it. On the client's strand. Handlers run in place where they can, so every function may be
 /// entered again from within `complete`: state is settled before a handler is called.
-class client_session {
+class client_session : public transport::context_member {
   public:
     client_session(std::shared_ptr<transport::strand_context> context, client_options options);
-    virtual ~client_session() = default;
+    ~client_session() override = default;
     client_session(const client_session&) = delete;
     client_session& operator=(const client_session&) = delete;
 
@@ -51,6 +52,9 @@ class client_session {
     std::uint32_t call(const call_request& request, std::vector<std::byte> stub,
                        completion_ptr done);
     void cancel(std::uint32_t call_id);
+
+    /// Drops what waits: handlers may own the client, and with it this session.
+    void on_context_shutdown() override;
 
     [[nodiscard]] const failure& last_failure() const noexcept { return last_failure_; }
     [[nodiscard]] const transport::strand& on() const noexcept { return context_->on; }

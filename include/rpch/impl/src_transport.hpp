@@ -18,6 +18,7 @@
 #include <rpch/server/impl/sessions.ipp>
 #include <rpch/transport/impl/certificate.ipp>
 #include <rpch/transport/impl/connector.ipp>
+#include <rpch/transport/impl/context_member.ipp>
 #include <rpch/transport/impl/credential_cache.ipp>
 #include <rpch/transport/impl/hmac_sha256.ipp>
 #include <rpch/transport/impl/link.ipp>

@@ -15,10 +15,11 @@
 #include <rpch/channel/outbound_proxy.hpp>
 #include <rpch/http/channel_request.hpp>
 #include <rpch/http/head.hpp>
-#include <rpch/proxy/proxy.hpp>
+#include <rpch/proxy/proxy_settings.hpp>
 #include <rpch/proxy/valid_ports.hpp>
 #include <rpch/transport/channel_driver.hpp>
 #include <rpch/transport/connector.hpp>
+#include <rpch/transport/context_member.hpp>
 #include <rpch/transport/credential_cache.hpp>
 #include <rpch/transport/tls_context.hpp>
 
@@ -40,10 +41,12 @@ struct access_rules {
 };
 
 /// What the connections of one proxy share. Lives as long as the last of them.
-struct proxy_shared {
-    proxy_shared(const transport::executor& on, std::uint64_t hash_seed)
-        : context(std::make_shared<transport::strand_context>(on)),
-          owners(16, rts::cookie_hash{hash_seed}) {}
+struct proxy_shared final : transport::context_member, std::enable_shared_from_this<proxy_shared> {
+    proxy_shared(std::shared_ptr<transport::strand_context> on, std::uint64_t hash_seed)
+        : context_member(on->on), context(std::move(on)), owners(16, rts::cookie_hash{hash_seed}) {}
+
+    /// Ends the threads, which hand their results to the strand.
+    void on_context_shutdown() override;
 
     std::shared_ptr<transport::strand_context> context;
     proxy_settings settings;
@@ -104,10 +107,10 @@ class http_connection final : public transport::link_owner,
     void arm_timer();
     bool handle_head();
     void judge(const http::request_head& head, std::size_t head_bytes);
-    verdict authenticate(const http::request_info& request);
-    verdict verify(const http::request_info& request);
+    verdict authenticate(const http::request_info& request, std::size_t head_bytes);
+    verdict verify(const http::request_info& request, std::size_t head_bytes);
     void on_verified(bool right);
-    void demand_credentials(const http::request_info& request);
+    void demand_credentials(const http::request_info& request, std::size_t head_bytes);
     void answer_echo(const http::request_info& request, std::size_t head_bytes);
     void open_channel(const http::request_info& request, std::size_t head_bytes);
     void answer_and_finish(const std::string& response, const std::string& why);
@@ -121,6 +124,7 @@ class http_connection final : public transport::link_owner,
     std::string user_;       // verified
     bool has_user_ = false;  // user_ is good for the request being judged
     bool verifying_ = false;
+    bool within_head_ = false; // some of a request has come, not all
     int attempts_ = 0;
 };
 
@@ -138,7 +142,7 @@ class proxy_session : public transport::channel_driver<Machine>, public proxy_co
   protected:
     void open_leg(channel::leg which) override;
     bool past_preamble(channel::leg which, transport::link& from) override;
-    void respond(channel::leg to, std::uint32_t content_length) override;
+    void answer_success(channel::leg to, std::uint32_t content_length) override;
     void refuse(channel::leg to, rpc_status status) override;
     void opened() override;
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;
@@ -149,7 +153,7 @@ class proxy_session : public transport::channel_driver<Machine>, public proxy_co
 
     std::shared_ptr<proxy_shared> shared_;
     allowed_request request_;
-    std::shared_ptr<transport::connector> connector_;
+    std::weak_ptr<transport::connector> connector_; // its own operations keep it
     channel::leg http_leg_;
     channel::leg tcp_leg_;
     bool claimed_ = false;

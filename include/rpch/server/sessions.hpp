@@ -85,9 +85,13 @@ class newcomer final : public transport::link_owner,
   private:
     void refuse(std::error_code why);
 
+    void log(std::error_code why) const;
+
     std::shared_ptr<server_shared> shared_;
     std::shared_ptr<transport::link> link_;
     transport::timer timer_;
+    std::string address_;     // of the peer, for logs
+    bool has_spoken_ = false; // who only looks whether the port is open is not worth a line
 };
 
 /// The server's end of a virtual connection: both halves, the machine, the calls.

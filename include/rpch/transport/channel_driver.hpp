@@ -54,7 +54,7 @@ class channel_driver : public link_owner,
     /// An RPC PDU for the upper layer; the view ends with the call.
     virtual void deliver(const core::split_view&) {}
     /// Action `respond`.
-    virtual void respond(leg, std::uint32_t) {}
+    virtual void answer_success(leg, std::uint32_t) {}
     /// Action `refuse`.
     virtual void refuse(leg, rpc_status) {}
     /// Action `opened`.
@@ -298,7 +298,7 @@ class channel_driver : public link_owner,
         if (current != nullptr) deliver(current->view);
     }
     void perform_one(const channel::action::respond& a, const pdu_ref*) {
-        respond(a.to, a.content_length);
+        answer_success(a.to, a.content_length);
     }
     void perform_one(const channel::action::refuse& a, const pdu_ref*) { refuse(a.to, a.status); }
     void perform_one(const channel::action::keep_alive& a, const pdu_ref*) {

@@ -90,18 +90,18 @@ RPCH_DECL void http_session::open_leg(channel::leg which) {
 RPCH_DECL void http_session::connect(channel::leg which) {
     const auto self = std::static_pointer_cast<http_session>(shared_from_this());
     auto& slot = which == channel::leg::in_http ? in_connector_ : out_connector_;
-    slot = std::make_shared<transport::connector>(
+    const auto made = std::make_shared<transport::connector>(
         context().on, proxy_, options_.connect_wait,
         [self, which](std::error_code ec, transport::tcp::socket socket,
                       const std::string& detail) {
             self->on_connect(which, ec, std::move(socket), detail);
         });
-    slot->start();
+    slot = made;
+    made->start();
 }
 
 RPCH_DECL void http_session::on_connect(channel::leg which, std::error_code ec,
                                         transport::tcp::socket socket, const std::string& detail) {
-    (which == channel::leg::in_http ? in_connector_ : out_connector_).reset();
     if (is_shut()) return;
     if (ec) {
         set_detail(detail);
@@ -319,10 +319,8 @@ RPCH_DECL failure http_session::explain_end(std::error_code why, channel::leg wh
 
 RPCH_DECL void http_session::failed(std::error_code why, channel::leg where,
                                     const std::string& detail) {
-    if (in_connector_) in_connector_->cancel();
-    if (out_connector_) out_connector_->cancel();
-    in_connector_.reset();
-    out_connector_.reset();
+    for (const auto& each : {in_connector_.lock(), out_connector_.lock()})
+        if (each) each->cancel();
     on_ended(explain_end(why, where, detail));
 }
 
@@ -333,11 +331,10 @@ RPCH_DECL tcp_session::tcp_session(std::shared_ptr<transport::strand_context> co
     : client_session(std::move(context), std::move(options)), server_(std::move(server)) {}
 
 RPCH_DECL void tcp_session::open() {
-    connector_ = std::make_shared<transport::connector>(
+    const auto made = std::make_shared<transport::connector>(
         context_->on, server_, options_.connect_wait,
         [self = shared_from_this()](std::error_code ec, transport::tcp::socket socket,
                                     const std::string& detail) {
-            self->connector_.reset();
             if (ec) return self->end(ec, origin_of(ec), detail);
             self->link_ =
                 std::make_shared<transport::link>(std::move(socket), self->context_->pool, *self);
@@ -345,7 +342,8 @@ RPCH_DECL void tcp_session::open() {
             self->link_->start();
             self->kick_output();
         });
-    connector_->start();
+    connector_ = made;
+    made->start();
 }
 
 RPCH_DECL void tcp_session::close() {
@@ -394,8 +392,7 @@ RPCH_DECL void tcp_session::on_closed(transport::link& from, std::error_code why
 
 RPCH_DECL void tcp_session::end(std::error_code why, origin said_by, const std::string& detail) {
     if (is_ended()) return;
-    if (connector_) connector_->cancel();
-    connector_.reset();
+    if (const auto connecting = connector_.lock()) connecting->cancel();
     if (link_) link_->finish();
     link_.reset();
     failure f;

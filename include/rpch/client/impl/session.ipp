@@ -13,7 +13,8 @@ RPCH_DECL dcerpc::client_association_options association_options_of(const client
 
 RPCH_DECL client_session::client_session(std::shared_ptr<transport::strand_context> context,
                                          client_options options)
-    : context_(std::move(context)),
+    : context_member(context->on),
+      context_(std::move(context)),
       options_(std::move(options)),
       association_(association_options_of(options_)) {}
 
@@ -117,6 +118,12 @@ RPCH_DECL void client_session::on_ended(failure why) {
     last_failure_ = std::move(why);
     association_.close(ended_.code, events_);
     process_events();
+}
+
+RPCH_DECL void client_session::on_context_shutdown() {
+    const auto self = shared_session(); // or the handlers below may be its end
+    const auto contexts = std::exchange(contexts_, {});
+    const auto calls = std::exchange(calls_, {});
 }
 
 RPCH_DECL failure client_session::explain(std::error_code code, const char* detail,

@@ -91,7 +91,8 @@ RPCH_DECL result<proxy> proxy::make(transport::executor on, proxy_settings setti
     std::array<std::byte, 8> seed{};
     if (const auto ec = transport::random_bytes(seed)) return fail(ec);
     auto shared = std::make_shared<detail::proxy_shared>(
-        on, core::load<std::uint64_t>(seed.data(), core::byte_order::little));
+        std::make_shared<transport::strand_context>(on),
+        core::load<std::uint64_t>(seed.data(), core::byte_order::little));
     shared->rules = std::move(*rules);
     if (settings.allow_basic) shared->workers = std::make_unique<asio::thread_pool>(1);
     shared->settings = std::move(settings);

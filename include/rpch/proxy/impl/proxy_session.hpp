@@ -45,7 +45,7 @@ void proxy_session<Machine>::start(std::shared_ptr<transport::link> from) {
 
 template <class Machine>
 void proxy_session<Machine>::end() {
-    if (connector_) connector_->cancel();
+    if (const auto connecting = connector_.lock()) connecting->cancel();
     this->shut();
 }
 
@@ -69,19 +69,19 @@ void proxy_session<Machine>::open_leg(channel::leg) {
     }
     claimed_ = true;
     const auto self = std::static_pointer_cast<proxy_session>(this->shared_from_this());
-    connector_ = std::make_shared<transport::connector>(
+    const auto made = std::make_shared<transport::connector>(
         this->context().on, request_.target,
         std::chrono::duration_cast<std::chrono::milliseconds>(shared_->settings.connect_wait),
         [self](std::error_code ec, transport::tcp::socket socket, const std::string& detail) {
             self->on_connect(ec, std::move(socket), detail);
         });
-    connector_->start();
+    connector_ = made;
+    made->start();
 }
 
 template <class Machine>
 void proxy_session<Machine>::on_connect(std::error_code ec, transport::tcp::socket socket,
                                         const std::string& detail) {
-    connector_.reset();
     if (this->is_shut()) return;
     const channel::leg tcp = tcp_leg_;
     if (ec) {
@@ -118,7 +118,7 @@ bool proxy_session<Machine>::past_preamble(channel::leg which, transport::link& 
 }
 
 template <class Machine>
-void proxy_session<Machine>::respond(channel::leg to, std::uint32_t content_length) {
+void proxy_session<Machine>::answer_success(channel::leg to, std::uint32_t content_length) {
     if (transport::link* http = this->at(to))
         http->write(core::as_bytes(http::write_out_success(content_length)));
 }
@@ -143,7 +143,7 @@ void proxy_session<Machine>::opened() {
 template <class Machine>
 void proxy_session<Machine>::failed(std::error_code why, channel::leg where,
                                     const std::string& detail) {
-    if (connector_) connector_->cancel();
+    if (const auto connecting = connector_.lock()) connecting->cancel();
     shared_->log(label() + " ended on " + std::string(channel::name(where)) + ": " + why.message() +
                  (detail.empty() || detail == why.message() ? "" : " (" + detail + ")"));
 }

@@ -20,6 +20,14 @@ inline constexpr int wrong_passwords_max = 3;
 /// Derivations that wait at the same time; a flood of guesses must not queue without end.
 inline constexpr std::size_t derivations_max = 64;
 
+RPCH_DECL void proxy_shared::on_context_shutdown() {
+    const auto self = shared_from_this(); // jobs that never ran may hold the last connection
+    const auto ending = std::move(workers);
+    if (!ending) return;
+    ending->stop();
+    ending->join();
+}
+
 RPCH_DECL bool proxy_shared::claim(const rts::cookie& virtual_connection, const std::string& user) {
     const auto [entry, fresh] = owners.try_emplace(virtual_connection, owner{user, 0});
     if (!fresh && entry->second.user != user) return false;
@@ -90,7 +98,7 @@ RPCH_DECL void http_connection::end() {
 RPCH_DECL void http_connection::on_closed(transport::link& from, std::error_code why) {
     timer_.cancel();
     link_.reset();
-    if (why != errc::connection_lost)
+    if (why != errc::connection_lost || within_head_)
         shared_->log("HTTP connection of " + client_ + " ended: " + why.message() +
                      (from.error_detail().empty() ? "" : " (" + from.error_detail() + ")"));
 }
@@ -117,6 +125,7 @@ RPCH_DECL bool http_connection::handle_head() {
                           end.error().message());
         return false;
     }
+    within_head_ = !*end && !input.empty();
     if (!*end) return false;
     const auto head = http::parse_request_head(input.first(**end));
     if (!head) {
@@ -133,7 +142,7 @@ RPCH_DECL void http_connection::judge(const http::request_head& head, std::size_
     if (!request)
         return answer_and_finish(http::write_error(http::http_status_for(request.error())),
                                  request.error().message());
-    if (!has_user_ && authenticate(*request) != verdict::proceed) return;
+    if (!has_user_ && authenticate(*request, head_bytes) != verdict::proceed) return;
     has_user_ = false;
     if (request->is_echo())
         answer_echo(*request, head_bytes);
@@ -141,22 +150,23 @@ RPCH_DECL void http_connection::judge(const http::request_head& head, std::size_
         open_channel(*request, head_bytes);
 }
 
-RPCH_DECL http_connection::verdict
-http_connection::authenticate(const http::request_info& request) {
+RPCH_DECL http_connection::verdict http_connection::authenticate(const http::request_info& request,
+                                                                 std::size_t head_bytes) {
     user_.clear();
     if (request.authorization && shared_->settings.allow_basic &&
         auth::scheme_of(*request.authorization) == auth::scheme::basic)
-        return verify(request);
+        return verify(request, head_bytes);
     if (shared_->settings.allow_anonymous) return verdict::proceed;
-    demand_credentials(request);
+    demand_credentials(request, head_bytes);
     return verdict::answered;
 }
 
-RPCH_DECL http_connection::verdict http_connection::verify(const http::request_info& request) {
+RPCH_DECL http_connection::verdict http_connection::verify(const http::request_info& request,
+                                                           std::size_t head_bytes) {
     auto given = auth::decode_basic(*request.authorization);
     if (!given || given->is_anonymous()) {
         if (given && shared_->settings.allow_anonymous) return verdict::proceed;
-        demand_credentials(request);
+        demand_credentials(request, head_bytes);
         return verdict::answered;
     }
     const auto* known = shared_->rules->users.find(given->name);
@@ -202,14 +212,15 @@ RPCH_DECL void http_connection::on_verified(bool right) {
         judge(*head, **end);
     else {
         shared_->log("HTTP connection of " + client_ + ": wrong password or unknown user " + user_);
-        demand_credentials(*request);
+        demand_credentials(*request, **end);
     }
     if (link_) on_input(*link_);
     if (link_ && !verifying_) link_->want_input(true);
 }
 
 /// A 401. The connection stays for the next attempt if the request had no body to speak of.
-RPCH_DECL void http_connection::demand_credentials(const http::request_info& request) {
+RPCH_DECL void http_connection::demand_credentials(const http::request_info& request,
+                                                   std::size_t head_bytes) {
     const std::string basic = "Basic realm=\"" + shared_->settings.realm + "\", charset=\"UTF-8\"";
     const std::array<std::string_view, 1> challenges{basic};
     const bool keep = request.keep_alive && request.is_echo() && ++attempts_ < wrong_passwords_max;
@@ -222,10 +233,9 @@ RPCH_DECL void http_connection::demand_credentials(const http::request_info& req
         return answer_and_finish(response ? *response : http::write_error(500),
                                  "credentials are missing or wrong");
     link_->write(core::as_bytes(*response));
-    const auto head = scanner_.scan(link_->input());
-    if (head && *head) link_->consume(**head);
-    scanner_.reset();
     skip_ = request.content_length;
+    link_->consume(head_bytes); // the views of `request` end here
+    scanner_.reset();
 }
 
 RPCH_DECL void http_connection::answer_echo(const http::request_info& request,

@@ -44,6 +44,7 @@ RPCH_DECL newcomer::~newcomer() {
 }
 
 RPCH_DECL void newcomer::start(transport::tcp::socket socket) {
+    address_ = address_text(socket);
     link_ = std::make_shared<transport::link>(std::move(socket), shared_->context->pool, *this);
     link_->expect_pdus();
     link_->write(core::as_bytes(server_banner));
@@ -61,20 +62,26 @@ RPCH_DECL void newcomer::end() {
     link_.reset();
 }
 
-RPCH_DECL void newcomer::refuse(std::error_code why) {
-    shared_->log("connection from " + address_text(link_->socket()) +
+RPCH_DECL void newcomer::log(std::error_code why) const {
+    shared_->log("connection from " + address_ +
                  " closed before it belonged anywhere: " + why.message());
+}
+
+RPCH_DECL void newcomer::refuse(std::error_code why) {
+    log(why);
     timer_.cancel();
     link_->finish();
     link_.reset();
 }
 
-RPCH_DECL void newcomer::on_closed(transport::link&, std::error_code) {
+RPCH_DECL void newcomer::on_closed(transport::link&, std::error_code why) {
+    if (has_spoken_) log(why);
     timer_.cancel();
     link_.reset();
 }
 
 RPCH_DECL void newcomer::on_input(transport::link& from) {
+    has_spoken_ = true;
     const auto pdu = from.next_pdu(limits::rts_pdu_bytes_max);
     if (!pdu)
         return refuse(pdu.error() == errc::lifetime_exceeded ? errc::v1_not_supported

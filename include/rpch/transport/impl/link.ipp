@@ -40,8 +40,8 @@ struct link::read_ready {
     std::shared_ptr<link> self;
     void operator()(std::error_code ec) {
         self->read_armed_ = false;
-        if (self->finishing_)
-            self->on_linger_input(ec);
+        if (self->finishing_) // aborted by `finish`
+            self->on_linger_input(ec == asio::error::operation_aborted ? std::error_code{} : ec);
         else
             self->on_read_ready(ec);
     }
@@ -52,11 +52,11 @@ struct link::write_ready {
     std::shared_ptr<link> self;
     void operator()(std::error_code ec) {
         self->write_armed_ = false;
-        if (ec || !self->is_open()) return;
-        if (self->finishing_) {
+        if (!self->is_open()) return;
+        if (self->finishing_) { // maybe aborted by `finish`
             self->flush();
             if (!self->output_pending()) self->linger();
-        } else
+        } else if (!ec)
             self->owner_->on_writable(*self);
     }
 };
@@ -560,6 +560,7 @@ RPCH_DECL void link::close() {
 RPCH_DECL void link::finish() {
     if (!is_open() || finishing_) return;
     flush();
+    std::error_code ignored;
     finishing_ = true;
     linger_budget_ = detail::linger_bytes_max;
     linger_timer_ = std::make_unique<timer>(socket_.get_executor());
@@ -567,7 +568,8 @@ RPCH_DECL void link::finish() {
     linger_timer_->async_wait([self = shared_from_this()](std::error_code ec) {
         if (!ec) self->close();
     });
-    if (!output_pending()) linger(); // else when the rest is written
+    if (read_armed_ || write_armed_) socket_.cancel(ignored); // they hold the owner: let it go now
+    if (!output_pending()) linger();                          // else when the rest is written
 }
 
 RPCH_DECL void link::linger() {
@@ -588,6 +590,7 @@ RPCH_DECL void link::on_linger_input(std::error_code ec) {
         linger_budget_ -= std::min(n, linger_budget_);
         if (linger_budget_ == 0) return close();
     }
+    if (ec == asio::error::eof && output_pending()) return; // half-closed: it may still read
     if (ec != asio::error::would_block && ec != asio::error::try_again) return close();
     if (read_armed_) return;
     read_armed_ = true;
