@@ -48,11 +48,12 @@ struct probe {
 struct stack_options {
     bool tls = false;
     bool basic = false; ///< User `tester`, password `correct horse`; else everybody is let in.
-    std::optional<std::uint32_t> window;   ///< Receive window of all four hops, bytes.
-    std::optional<std::uint16_t> fragment; ///< Of client and server, bytes.
-    std::shared_ptr<rpch::transport::tls_context> proxy_tls; ///< Instead of the usual certificate.
-    std::function<void(rpch::proxy_settings&)> adjust_proxy;
-    std::function<void(rpch::server_settings&)> adjust_server;
+    std::optional<std::uint32_t> window = {};   ///< Receive window of all four hops, bytes.
+    std::optional<std::uint16_t> fragment = {}; ///< Of client and server, bytes.
+    std::shared_ptr<rpch::transport::tls_context> proxy_tls =
+        {}; ///< Instead of the usual certificate.
+    std::function<void(rpch::proxy_settings&)> adjust_proxy = {};
+    std::function<void(rpch::server_settings&)> adjust_server = {};
 };
 
 /// A call that waits in the server for its answer.

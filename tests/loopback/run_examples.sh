@@ -1,0 +1,56 @@
+#!/bin/sh
+# Runs the examples against one another on loopback: run_examples.sh FOLDER-OF-THE-PROGRAMS
+set -eu
+programs=$1
+folder=$(mktemp -d)
+server=
+proxy=
+stop() {
+    [ -z "$proxy" ] || kill "$proxy" 2>/dev/null || true
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    wait
+    rm -rf "$folder"
+}
+trap stop EXIT
+
+# Waits until the file holds a line that begins with the word; prints what follows it.
+port_of() {
+    tries=0
+    while ! grep -q "^$2 " "$1"; do
+        tries=$((tries + 1))
+        [ $tries -lt 200 ] || { echo "no line '$2' in $1" >&2; exit 1; }
+        sleep 0.05
+    done
+    sed -n "s/^$2 //p" "$1"
+}
+expect() {
+    echo "$2" | grep -qF "$1" || { echo "'$1' is missing in: $2" >&2; exit 1; }
+}
+
+"$programs/example_server" >"$folder/server" &
+server=$!
+http=$(port_of "$folder/server" ncacn_http)
+tcp=$(port_of "$folder/server" ncacn_ip_tcp)
+"$programs/example_proxy" "127.0.0.1:$http" >"$folder/proxy" 2>"$folder/proxy.log" &
+proxy=$!
+port=$(port_of "$folder/proxy" listening)
+
+through="ncacn_http:127.0.0.1[$http,RpcProxy=127.0.0.1:$port,HttpUseTls=false]"
+for binding in "ncacn_ip_tcp:127.0.0.1[$tcp]" "$through"; do
+    said=$(timeout 30 "$programs/example_client" "$binding" Ada)
+    expect "40 + 2 = 42" "$said"
+    expect "hello, Ada" "$said"
+done
+expect "40 + 2 = 42" "$(timeout 30 "$programs/example_own_loop" "$port" "$http")"
+
+# An empty name is refused by the server's handler, another target by the proxy.
+said=$(timeout 30 "$programs/example_client" "$through" "" 2>&1) && exit 1
+expect "RPC server (fault)" "$said"
+elsewhere="ncacn_http:127.0.0.1[1,RpcProxy=127.0.0.1:$port,HttpUseTls=false]"
+said=$(timeout 30 "$programs/example_client" "$elsewhere" Ada 2>&1) && exit 1
+expect "ValidPorts" "$said"
+
+kill "$proxy" "$server"
+wait "$proxy" && wait "$server" # both end well
+server=
+proxy=

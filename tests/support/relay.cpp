@@ -1,0 +1,71 @@
+#include "tests/support/relay.hpp"
+
+#include <array>
+#include <utility>
+
+#include <asio/buffer.hpp>
+#include <asio/write.hpp>
+
+namespace test {
+
+using asio::ip::tcp;
+
+struct relay::pair : std::enable_shared_from_this<relay::pair> {
+    pair(tcp::socket a, tcp::socket b) : near(std::move(a)), far(std::move(b)) {}
+
+    void carry(tcp::socket& from, tcp::socket& to, std::array<char, 4096>& buffer) {
+        from.async_read_some(asio::buffer(buffer), [this, &from, &to, &buffer,
+                                                    self = shared_from_this()](std::error_code ec,
+                                                                               std::size_t n) {
+            if (ec) return close();
+            asio::async_write(to, asio::buffer(buffer.data(), n),
+                              [this, &from, &to, &buffer, self](std::error_code lost, std::size_t) {
+                                  if (lost) return close();
+                                  carry(from, to, buffer);
+                              });
+        });
+    }
+    void close() {
+        std::error_code ignored;
+        near.close(ignored);
+        far.close(ignored);
+    }
+
+    tcp::socket near;
+    tcp::socket far;
+    std::array<char, 4096> inward{};
+    std::array<char, 4096> outward{};
+};
+
+relay::relay(asio::io_context& io, std::uint16_t target)
+    : io_(io), acceptor_(io, {asio::ip::address_v4::loopback(), 0}), target_(target) {
+    accept();
+}
+
+relay::~relay() {
+    std::error_code ignored;
+    acceptor_.close(ignored);
+    for (const auto& each : pairs_) each->close();
+}
+
+void relay::accept() {
+    acceptor_.async_accept([this](std::error_code ec, tcp::socket near) {
+        if (ec) return;
+        tcp::socket far(io_);
+        far.connect({asio::ip::address_v4::loopback(), target_}, ec);
+        const auto made = std::make_shared<pair>(std::move(near), std::move(far));
+        pairs_.push_back(made);
+        made->carry(made->near, made->far, made->inward);
+        made->carry(made->far, made->near, made->outward);
+        accept();
+    });
+}
+
+void relay::reset(std::size_t which) {
+    std::error_code ignored;
+    for (tcp::socket* each : {&pairs_.at(which)->near, &pairs_.at(which)->far})
+        each->set_option(asio::socket_base::linger(true, 0), ignored);
+    pairs_.at(which)->close();
+}
+
+} // namespace test

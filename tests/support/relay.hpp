@@ -1,0 +1,39 @@
+// Passes bytes between a port of its own and another one, and breaks connections when told to.
+#ifndef RPCH_TESTS_SUPPORT_RELAY_HPP
+#define RPCH_TESTS_SUPPORT_RELAY_HPP
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+
+namespace test {
+
+class relay {
+  public:
+    relay(asio::io_context& io, std::uint16_t target);
+    relay(const relay&) = delete;
+    relay& operator=(const relay&) = delete;
+    ~relay();
+
+    [[nodiscard]] std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+    /// @return connections accepted so far.
+    [[nodiscard]] std::size_t connections() const { return pairs_.size(); }
+    /// Resets both sides of the connection that was accepted as number `which`, from 0.
+    void reset(std::size_t which);
+
+  private:
+    struct pair;
+    void accept();
+
+    asio::io_context& io_;
+    asio::ip::tcp::acceptor acceptor_;
+    std::uint16_t target_;
+    std::vector<std::shared_ptr<pair>> pairs_;
+};
+
+} // namespace test
+
+#endif
