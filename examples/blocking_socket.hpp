@@ -1,6 +1,6 @@
 // Just enough of blocking sockets for own_loop.cpp. Whatever goes wrong ends the program.
-#ifndef EXAMPLES_BLOCKING_SOCKET_HPP
-#define EXAMPLES_BLOCKING_SOCKET_HPP
+#ifndef RPCH_EXAMPLES_BLOCKING_SOCKET_HPP
+#define RPCH_EXAMPLES_BLOCKING_SOCKET_HPP
 
 #include <cstdint>
 #include <cstdio>

@@ -1,6 +1,6 @@
 // The interface that client.cpp, server.cpp and own_loop.cpp share: what an IDL file would say.
-#ifndef EXAMPLES_GREETER_HPP
-#define EXAMPLES_GREETER_HPP
+#ifndef RPCH_EXAMPLES_GREETER_HPP
+#define RPCH_EXAMPLES_GREETER_HPP
 
 #include <cstdint>
 #include <string>

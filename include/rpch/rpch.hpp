@@ -63,6 +63,7 @@
 #include <rpch/ndr/types.hpp>
 #include <rpch/ndr/union.hpp>
 #include <rpch/proxy/proxy.hpp>
+#include <rpch/proxy/proxy_settings.hpp>
 #include <rpch/proxy/sessions.hpp>
 #include <rpch/proxy/valid_ports.hpp>
 #include <rpch/result.hpp>
@@ -78,6 +79,7 @@
 #include <rpch/server/handlers.hpp>
 #include <rpch/server/served_calls.hpp>
 #include <rpch/server/server.hpp>
+#include <rpch/server/server_settings.hpp>
 #include <rpch/server/sessions.hpp>
 #include <rpch/services/endpoint_mapper.hpp>
 #include <rpch/services/mgmt.hpp>
@@ -86,6 +88,7 @@
 #include <rpch/transport/buffer_pool.hpp>
 #include <rpch/transport/channel_driver.hpp>
 #include <rpch/transport/connector.hpp>
+#include <rpch/transport/context_member.hpp>
 #include <rpch/transport/credential_cache.hpp>
 #include <rpch/transport/executor.hpp>
 #include <rpch/transport/link.hpp>
