@@ -18,10 +18,12 @@ using test::bytes;
 using test::raw_peer;
 
 /// Which door of the stack bad bytes knock at.
-enum class door { in_channel, out_channel, server };
+enum class door { in_channel, out_channel, server, tcp };
 
 raw_peer knock(test::stack& all, door at) {
-    raw_peer out(all.io, at == door::server ? all.server_port : all.proxy_port);
+    raw_peer out(all.io, at == door::server ? all.server_port
+                         : at == door::tcp  ? all.tcp_port
+                                            : all.proxy_port);
     if (at == door::in_channel) out.send(test::in_head(all.server_port));
     if (at == door::out_channel) out.send(test::out_head(all.server_port, 4096));
     return out;
@@ -30,7 +32,8 @@ raw_peer knock(test::stack& all, door at) {
 /// @return whether the connection was ended, with a line in the log that holds `why`.
 bool refused(test::stack& all, door at, const raw_peer& peer, std::string_view why = {}) {
     if (!all.run_until([&] { return peer.ended(); }, std::chrono::seconds(20))) return false;
-    return at == door::server ? all.server_said("closed", why) : all.proxy_said("ended", why);
+    return at == door::server || at == door::tcp ? all.server_said("closed", why)
+                                                 : all.proxy_said("ended", why);
 }
 
 test::stack_options impatient() {
@@ -94,7 +97,7 @@ TEST_CASE("Every malformed RTS PDU as the first one is refused at each door, and
     test::stack all;
     test::bystander other(all);
     REQUIRE(other.goes_on());
-    for (const door at : {door::in_channel, door::out_channel, door::server}) {
+    for (const door at : {door::in_channel, door::out_channel, door::server, door::tcp}) {
         for (const auto& each : test::rts_vectors("malformed.tsv")) {
             CAPTURE(static_cast<int>(at));
             CAPTURE(each.name);
@@ -113,7 +116,7 @@ TEST_CASE("Every malformed RTS PDU as the first one is refused at each door, and
 TEST_CASE("Every well-formed RTS PDU that may not be the first is refused at each door") {
     test::stack all;
     test::bystander other(all);
-    for (const door at : {door::in_channel, door::out_channel, door::server}) {
+    for (const door at : {door::in_channel, door::out_channel, door::server, door::tcp}) {
         for (const auto& each : test::rts_vectors("pdus.tsv")) {
             const auto decoded = rts::decode(each.data);
             REQUIRE(decoded);
@@ -199,6 +202,72 @@ TEST_CASE("A whole session works when it arrives byte by byte") {
     REQUIRE(all.run_until([&] { return session.out.heard().size() >= bound + 3 * 28; }));
     CHECK(session.out.heard()[bound + 2] == 2); // response
     CHECK_FALSE(session.out.ended());
+}
+
+/// Bytes that impacket sent on one connection, for the server of this stack.
+std::string captured(test::stack& all, const std::string& file) {
+    std::string out(rpch::core::as_text(test::vector_file(file)));
+    const std::string was = "?rpcserver:6001";
+    return out.replace(out.find(was), was.size(), "?127.0.0.1:" + std::to_string(all.server_port));
+}
+
+TEST_CASE("A captured session of impacket gets its answers when it arrives byte by byte") {
+    test::stack all;
+    const std::string out_text = captured(all, "http/impacket_none.out.hex");
+    const std::string in_text = captured(all, "http/impacket_none.in.hex");
+    raw_peer out(all.io, all.proxy_port);
+    raw_peer in(all.io, all.proxy_port);
+    for (const char c : out_text) {
+        out.send(std::string_view(&c, 1));
+        all.run_ready();
+    }
+    for (const char c : in_text) {
+        in.send(std::string_view(&c, 1));
+        all.run_ready();
+    }
+    const std::string sum = std::string(rpch::core::as_text(test::hex("2a000000"))); // 41 + 1
+    const std::string echoed = in_text.substr(in_text.size() - 64);
+    CHECK(all.run_until([&] { return out.heard(echoed); }));
+    CHECK(out.heard(sum));
+    CHECK(in.heard("100 Continue"));
+    CHECK_FALSE(out.ended());
+}
+
+TEST_CASE("A captured session of impacket that ends anywhere leaves nothing behind") {
+    test::stack all;
+    test::bystander other(all);
+    const std::string out_text = captured(all, "http/impacket_none.out.hex");
+    const std::string in_text = captured(all, "http/impacket_none.in.hex");
+    for (std::size_t n = 0; n <= in_text.size(); n += 11) {
+        CAPTURE(n);
+        raw_peer out(all.io, all.proxy_port);
+        raw_peer in(all.io, all.proxy_port);
+        out.send(out_text);
+        in.send(std::string_view(in_text).substr(0, n));
+        all.run_ready();
+        if (n % 2 == 0)
+            in.shut_send();
+        else
+            in.reset();
+        out.shut_send();
+        CHECK(all.run_until([&] { return all.proxy->connections() == 2; }));
+    }
+    CHECK(all.run_until([&] { return all.server->connections() == 2; }));
+    CHECK(other.goes_on(3));
+}
+
+TEST_CASE("A half-closed channel ends its virtual connection") {
+    test::stack all;
+    test::bystander other(all);
+    for (const bool in : {false, true}) {
+        CAPTURE(in);
+        handmade session(all);
+        REQUIRE(session.open(all));
+        (in ? session.in : session.out).shut_send();
+        CHECK(all.run_until([&] { return session.in.ended() && session.out.ended(); }));
+        CHECK(all.run_until([&] { return all.server->connections() == 2; }));
+    }
+    CHECK(other.goes_on(3));
 }
 
 TEST_CASE("PDUs in the wrong order end the virtual connection with a named error") {

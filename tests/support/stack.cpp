@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include <rpch/auth/users_file.hpp>
+#include <rpch/services/rpcecho.hpp>
 #include <rpch/transport/password_hash.hpp>
 
 #include <asio/post.hpp>
@@ -58,6 +59,11 @@ void offer_probe(rpch::server& server, std::vector<held_call>& held) {
                       });
     server.handle_raw(probe::id, probe::drop,
                       [](call_context&, const stub_bytes&, byte_order, const responder&) {});
+    // What captured sessions of other clients call.
+    using rpch::services::rpcecho;
+    using rpch::services::rpcecho_service;
+    server.handle<rpcecho, rpcecho::add_one>(&rpcecho_service::add_one);
+    server.handle<rpcecho, rpcecho::echo_data>(&rpcecho_service::echo_data);
 }
 
 bool one_holds(const std::vector<std::string>& lines, std::string_view a, std::string_view b) {

@@ -151,6 +151,7 @@ class tcp_connection final : public transport::link_owner,
   private:
     void send();
     void finish(std::error_code why);
+    void log(std::error_code why) const;
 
     std::shared_ptr<server_shared> shared_;
     served_calls calls_;
@@ -158,6 +159,7 @@ class tcp_connection final : public transport::link_owner,
     transport::timer timer_;
     connection_count count_;
     bool busy_ = false;
+    bool within_pdu_ = false; // some of a PDU has come, not all
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -230,6 +230,7 @@ RPCH_DECL void tcp_connection::on_input(transport::link& from) {
         }
     }
     busy_ = false;
+    within_pdu_ = link_ && from.input_size() != 0;
     send();
     if (ended) finish(ended);
 }
@@ -248,9 +249,13 @@ RPCH_DECL void tcp_connection::send() {
     }
 }
 
+RPCH_DECL void tcp_connection::log(std::error_code why) const {
+    shared_->log("connection from " + calls_.info().client_address + " closed: " + why.message());
+}
+
 RPCH_DECL void tcp_connection::finish(std::error_code why) {
     if (!link_) return;
-    shared_->log("connection from " + calls_.info().client_address + " closed: " + why.message());
+    log(why);
     timer_.cancel();
     link_->finish();
     link_.reset();
@@ -265,6 +270,7 @@ RPCH_DECL void tcp_connection::end() {
 }
 
 RPCH_DECL void tcp_connection::on_closed(transport::link&, std::error_code why) {
+    if (within_pdu_) log(why);
     timer_.cancel();
     link_.reset();
     calls_.association().close(why);
