@@ -35,7 +35,10 @@ class echo_caller {
 
     /// Makes `calls` calls; see row::run. Connects when called for the first time.
     void run(std::size_t calls, latencies& out) {
+        // A channel carries 1 GiB; a window stays far below the half of it.
+        if (client_ && carried_ > (std::size_t{512} << 20)) client_.reset();
         if (!client_) connect();
+        carried_ += calls * with_.payload_bytes;
         out_ = &out;
         unsent_ = unanswered_ = calls;
         for (std::size_t i = 0; i < with_.outstanding && unsent_ != 0; ++i) issue();
@@ -49,6 +52,7 @@ class echo_caller {
     using clock = std::chrono::steady_clock;
 
     void connect() {
+        carried_ = 0;
         with_.options.executor = io_.get_executor();
         rpch::failure why;
         auto started = rpch::client::start(with_.binding, with_.options, why);
@@ -91,6 +95,7 @@ class echo_caller {
     std::vector<std::byte> payload_;
     std::string error_;
     latencies* out_ = nullptr;
+    std::size_t carried_ = 0; // bytes each way on this connection
     std::size_t unsent_ = 0;
     std::size_t unanswered_ = 0;
     std::uint16_t context_ = 0;

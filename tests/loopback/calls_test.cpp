@@ -260,3 +260,35 @@ TEST_CASE("Several interfaces share one connection") {
     });
     CHECK(all.run_until([&] { return done != 0; }));
 }
+
+TEST_CASE("calls: the object UUID of a binding goes with every call") {
+    asio::io_context io{1};
+    rpch::server server{io.get_executor()};
+    std::optional<rpch::uuid> seen;
+    server.handle_raw(test::probe::id, 0,
+                      [&](rpch::call_context& call, std::vector<std::byte> stub,
+                          rpch::core::byte_order, rpch::responder answer) {
+                          seen = call.object();
+                          answer.respond(std::move(stub));
+                      });
+    const auto port = server.listen("ncacn_ip_tcp:127.0.0.1").value();
+    rpch::client_options options;
+    options.executor = io.get_executor();
+    rpch::failure why;
+    auto client = rpch::client::start(
+        "12345678-1234-abcd-ef00-0123456789ab@ncacn_ip_tcp:127.0.0.1[" + std::to_string(port) + "]",
+        options, why);
+    REQUIRE(client);
+    std::error_code outcome = errc::not_open;
+    client->async_bind(test::probe::id, [&](std::error_code ec, std::uint16_t context) {
+        REQUIRE(!ec);
+        client->async_call_raw(context, 0, {}, [&](std::error_code end, const rpch::raw_response&) {
+            outcome = end;
+            server.close();
+            client->close();
+        });
+    });
+    io.run_for(test::patience);
+    CHECK(!outcome);
+    CHECK(seen == rpch::uuid{"12345678-1234-abcd-ef00-0123456789ab"});
+}

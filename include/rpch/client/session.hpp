@@ -38,6 +38,8 @@ class client_session : public transport::context_member {
     client_session(const client_session&) = delete;
     client_session& operator=(const client_session&) = delete;
 
+    /// The object UUID of the binding, which goes with every call that names none itself.
+    void set_object(const std::optional<uuid>& object) { object_ = object; }
     /// Opens the connection; what waits for it is told through `bind` and `call`.
     virtual void open() = 0;
     /// Ends the connection: everything that waits fails with errc::operation_aborted.
@@ -88,6 +90,7 @@ class client_session : public transport::context_member {
     std::unordered_map<std::uint32_t, completion_ptr> calls_;
     dcerpc::client_event_list events_;
     std::vector<std::byte> contiguous_;
+    std::optional<uuid> object_;
     failure last_failure_;
     failure ended_;
     bool processing_ = false;

@@ -99,7 +99,7 @@ struct bind_ack {
     std::optional<sec_trailer> auth{};
 };
 
-/// bind_nak, [C706] 12.6.4.6. Of the supported versions only 5.0 is ever written, and none is read:
+/// bind_nak, [C706] 12.6.4.5. Of the supported versions only 5.0 is ever written, and none is read:
 /// [MS-RPCE] 2.2.2.9 appends other things there.
 struct bind_nak {
     common_header header{};

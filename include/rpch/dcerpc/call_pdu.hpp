@@ -58,7 +58,7 @@ struct fault {
     std::optional<sec_trailer> auth{};
 };
 
-/// co_cancel, [C706] 12.6.4.5, and orphaned, 12.6.4.8: a header and perhaps a verifier.
+/// co_cancel, [C706] 12.6.4.6, and orphaned, 12.6.4.8: a header and perhaps a verifier.
 struct call_notice {
     common_header header{};
     std::optional<sec_trailer> auth{};

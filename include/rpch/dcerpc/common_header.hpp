@@ -11,7 +11,7 @@
 
 namespace rpch::inline RPCH_ABI::dcerpc {
 
-/// PTYPE, [C706] 12.6.4.1 and [MS-RPCE] 2.2.2.4; `rts` is [MS-RPCH] 2.2.3.6.1.
+/// PTYPE, [C706] 12.6.3.1 and [MS-RPCE] 2.2.2.4; `rts` is [MS-RPCH] 2.2.3.6.1.
 enum class pdu_type : std::uint8_t {
     request = 0,
     response = 2,

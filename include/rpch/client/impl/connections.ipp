@@ -479,10 +479,14 @@ make_session(const dcerpc::string_binding& binding, client_options options,
         return fail(why.code);
     }
     auto context = std::make_shared<transport::strand_context>(on);
+    result<std::shared_ptr<client_session>> made;
     if (binding.sequence == dcerpc::protocol_sequence::ncacn_http)
-        return make_http_session(binding, std::move(options), context, why);
-    return std::shared_ptr<client_session>(std::make_shared<tcp_session>(
-        context, std::move(options), transport::host_port{binding.host, *binding.endpoint}));
+        made = make_http_session(binding, std::move(options), context, why);
+    else
+        made = std::make_shared<tcp_session>(context, std::move(options),
+                                             transport::host_port{binding.host, *binding.endpoint});
+    if (made) (*made)->set_object(binding.object);
+    return made;
 }
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -39,7 +39,7 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
     dcerpc::call_options options;
     options.context = request.context;
     options.opnum = request.opnum;
-    options.object = request.object;
+    options.object = request.object ? request.object : object_;
     const auto id = association_.begin_call(options, std::move(stub));
     if (!id) {
         done->complete_later(explain(id.error(), "", true));
