@@ -117,11 +117,11 @@ struct caller {
         if (left == 0) return;
         --left;
         client.async_call_raw(context, 0, std::vector<std::byte>(bytes, std::byte{0x5a}),
-                               [this, bytes](std::error_code ec, const rpch::raw_response& r) {
-                                   --waiting;
-                                   all_right = all_right && !ec && r.stub.size() == bytes;
-                                   issue(bytes);
-                               });
+                              [this, bytes](std::error_code ec, const rpch::raw_response& r) {
+                                  --waiting;
+                                  all_right = all_right && !ec && r.stub.size() == bytes;
+                                  issue(bytes);
+                              });
     }
 };
 
