@@ -297,3 +297,39 @@ TEST_CASE("A reload changes users and rules for those who come, and not for who 
     CHECK(nowhere.why().code == rpch::rpc_status::proxy_access_denied);
     CHECK(other.goes_on(3));
 }
+
+TEST_CASE("Both channels of a virtual connection must be the same user's") {
+    test::stack all({.basic = true});
+    rpch::auth::users_file users;
+    for (const char* name : {"alice", "bob"})
+        REQUIRE_FALSE(users.set(name, rpch::transport::make_password_hash("word", 1000).value()));
+    std::ofstream(all.users_path) << users.format();
+    REQUIRE_FALSE(all.proxy->reload("127.0.0.1:" + std::to_string(all.server_port)));
+    const auto login = [](std::string_view who) {
+        return "Basic " + rpch::core::base64_encode(rpch::core::as_bytes(who));
+    };
+    const auto open = [&](std::string_view second_user, unsigned cookie) {
+        const rpch::rts::cookie vc = test::cookie_of(cookie);
+        raw_peer in(all.io, all.proxy_port);
+        raw_peer out(all.io, all.proxy_port);
+        in.send(test::channel_head(in_data, all.server_port, 1 << 20, login("alice:word")));
+        in.send(test::wire_of(rpch::rts::conn_b1{1, vc, test::cookie_of(cookie + 1), 1 << 20,
+                                                 300'000, test::cookie_of(cookie + 2)}));
+        // The first channel has claimed the connection before the second one comes.
+        REQUIRE(all.run_until([&] { return all.server->connections() != 0; }));
+        out.send(test::channel_head(out_data, all.server_port, 76, login(second_user)));
+        out.send(test::wire_of(rpch::rts::conn_a1{1, vc, test::cookie_of(cookie + 3), 65536}));
+        REQUIRE(all.run_until([&] { return out.heard("HTTP/1."); }));
+        const bool granted = out.heard("200 Success");
+        if (!granted) {
+            CHECK(out.heard(" 403 "));
+        }
+        in.close();
+        out.close();
+        all.run_until([&] { return all.server->connections() == 0; });
+        return granted;
+    };
+    CHECK(open("alice:word", 0x11));
+    CHECK_FALSE(open("bob:word", 0x21));
+    CHECK(all.proxy_said("(bob)", "belongs to another user"));
+}
