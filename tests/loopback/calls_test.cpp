@@ -56,6 +56,34 @@ TEST_CASE("A typed call comes back through the proxy over verified HTTPS with Ba
     CHECK(all.proxy_said("open", "(tester)"));
 }
 
+TEST_CASE("What coroutines and futures throw knows who said it") {
+    test::stack all;
+    const auto fail = [](std::string binding) -> asio::awaitable<void> {
+        auto service = co_await rpch::connect<probe>(binding, {});
+        co_await service.call<probe::throw_up>(1U);
+    };
+    std::string binding = all.binding();
+    SUBCASE("a fault") {
+        try {
+            run(all, fail(binding));
+            FAIL("no exception");
+        } catch (const rpch::rpc_error& e) {
+            CHECK(e.code() == rpc_status::access_denied);
+            CHECK(e.why().said_by == origin::fault);
+        }
+    }
+    SUBCASE("a bind") {
+        binding = "ncacn_http:127.0.0.1[4,RpcProxy=127.0.0.1:" + std::to_string(all.proxy_port) +
+                  ",HttpUseTls=false]";
+        try {
+            run(all, fail(binding));
+            FAIL("no exception");
+        } catch (const rpch::rpc_error& e) {
+            CHECK(e.why().said_by == origin::rpc_proxy);
+        }
+    }
+}
+
 TEST_CASE("Callbacks run on the executor they ask for, never within the initiating call") {
     test::stack all;
     bool within = true;
@@ -92,8 +120,11 @@ TEST_CASE("Futures work while other threads run the io_context") {
         const std::uint16_t context = client.async_bind(probe::id, asio::use_future).get();
         rpch::service<probe> service(client, context);
         CHECK(service.call<probe::add_one>(4U, asio::use_future).get() == 5);
-        CHECK_THROWS_AS(service.call<probe::throw_up>(1U, asio::use_future).get(),
-                        std::system_error);
+        // Not by a future: the count of owners of its exception is where the thread sanitizer,
+        // which does not see into libstdc++, finds a race that is none.
+        std::promise<std::error_code> refused;
+        service.call<probe::throw_up>(1U, [&](std::error_code ec) { refused.set_value(ec); });
+        CHECK(refused.get_future().get() == rpc_status::access_denied);
     }
     all.proxy->close();
     all.server->close();

@@ -230,6 +230,8 @@ class service {
         : client_(std::move(connection)), context_(context) {}
 
     /// Calls an operation: `co_await s.call<calculator::add_one>(41)`.
+    /// GCC 12 destroys an aggregate made by braces within a co_await expression twice: give such a
+    /// parameter a name of its own in front.
     /// @throws rpc_error with everything known about the failure.
     template <class Operation, class... Args>
     requires(sizeof...(Args) == std::tuple_size_v<typename Operation::request>)

@@ -19,6 +19,10 @@ enum class http_authentication : std::uint8_t { none, basic };
 
 /// Options of a client; every default is safe as it stands.
 struct client_options {
+    /// Declared so that this is no aggregate: GCC 12 destroys an aggregate made by braces within a
+    /// co_await expression twice, and `co_await connect<S>(binding, {})` is one.
+    client_options() = default;
+
     /// Where the client runs. Without one it takes the executor of the completion handler: in a
     /// coroutine that is the coroutine's. A plain callback without executor is errc::bad_setting.
     std::optional<transport::executor> executor;
