@@ -16,7 +16,7 @@ trap stop EXIT
 # Waits until the file holds a line that begins with the word; prints what follows it.
 port_of() {
     tries=0
-    while ! grep -q "^$2 " "$1"; do
+    while ! grep -qs "^$2 " "$1"; do
         tries=$((tries + 1))
         [ $tries -lt 200 ] || { echo "no line '$2' in $1" >&2; exit 1; }
         sleep 0.05
