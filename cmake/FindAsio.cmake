@@ -23,6 +23,11 @@ if(Asio_FOUND AND NOT TARGET asio::asio)
     set_property(TARGET asio::asio APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS
       $<$<CXX_COMPILER_ID:Clang,AppleClang>:ASIO_HAS_CO_AWAIT=1>
       $<$<CXX_COMPILER_ID:Clang,AppleClang>:ASIO_HAS_STD_COROUTINE=1>)
+    # It asks for aligned_alloc by a macro of libstdc++ that is not there yet in a file that includes Asio first: two
+    # files of one program would disagree on how memory is given back.
+    if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+      set_property(TARGET asio::asio APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS ASIO_HAS_STD_ALIGNED_ALLOC=1)
+    endif()
   endif()
 endif()
 mark_as_advanced(Asio_INCLUDE_DIR)
