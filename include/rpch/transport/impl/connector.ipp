@@ -85,8 +85,16 @@ RPCH_DECL void connector::finish(std::error_code ec, const std::string& detail) 
     timer_.cancel();
     resolver_.cancel();
     std::error_code ignored;
-    if (ec) socket_.close(ignored);
-    done(ec, std::move(socket_), detail);
+    if (ec) {
+        socket_.close(ignored);
+        return done(ec, std::move(socket_), detail);
+    }
+    // Waiting for the connection has left the socket registered for "writable" as well, which it is
+    // nearly always: registered afresh it wakes us for input alone, one epoll_wait less per PDU.
+    const auto protocol = socket_.remote_endpoint(ignored).protocol();
+    tcp::socket fresh(strand_);
+    fresh.assign(protocol, socket_.release(ignored), ignored);
+    done({}, std::move(fresh), detail);
 }
 
 RPCH_DECL void connector::cancel() {
