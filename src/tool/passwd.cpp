@@ -66,6 +66,16 @@ int run_passwd(const passwd_options& options) {
         std::fprintf(stderr, "rpch passwd: no password given\n");
         return failed;
     }
+    if (::isatty(STDIN_FILENO) == 1) { // a slip of a finger nobody sees would lock the user out
+        auto again = ask_password("Again: ");
+        const bool same = again && *again == *password;
+        if (again) rpch::core::wipe(*again);
+        if (!same) {
+            rpch::core::wipe(*password);
+            std::fprintf(stderr, "rpch passwd: the two differ; nothing was changed\n");
+            return failed;
+        }
+    }
     const auto hash = rpch::transport::make_password_hash(*password);
     rpch::core::wipe(*password);
     if (!hash) {
