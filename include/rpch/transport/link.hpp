@@ -2,6 +2,7 @@
 #ifndef RPCH_TRANSPORT_LINK_HPP
 #define RPCH_TRANSPORT_LINK_HPP
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -51,6 +52,9 @@ struct pdu_ref {
 /// gathered write by `flush`. One strand; not thread safe.
 class link : public std::enable_shared_from_this<link> {
   public:
+    /// How long a link that is finished is written, and then read, at most.
+    static constexpr std::chrono::milliseconds linger_wait{2000};
+
     /// Takes a connected socket whose executor is the owner's strand.
     /// @param owner  outlives the link or calls `detach`.
     link(tcp::socket socket, std::shared_ptr<buffer_pool> pool, link_owner& owner);
@@ -109,9 +113,14 @@ class link : public std::enable_shared_from_this<link> {
     /// Closes at once; nothing is told any more.
     void close();
     /// Sends what is queued, ends the sending direction, reads and drops what still comes for a
-    /// moment, then closes: a reset must not wipe out the last bytes (failure responses, B1). The
-    /// owner is told nothing any more.
-    void finish();
+    /// moment, then closes: a reset must not wipe out the last bytes (failure responses, B1). From
+    /// now on the owner is told nothing and is not kept alive; input, old and new, is dropped.
+    /// @param write_wait  what is queued has this long to get out; what is not out then is lost.
+    /// @param linger  how long is read and dropped after that, counted from the last byte sent.
+    void retire(std::chrono::milliseconds write_wait,
+                std::chrono::milliseconds linger = linger_wait);
+    /// Retires a link whose peer is expected to read: nothing of value waits for long.
+    void finish() { retire(linger_wait); }
     [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
 
     [[nodiscard]] tcp::socket& socket() noexcept { return socket_; }
@@ -148,8 +157,11 @@ class link : public std::enable_shared_from_this<link> {
     std::size_t gather(byte_span staging) const;
     std::size_t drop_written(std::size_t n);
     void compact_output();
-    void linger();
-    void on_linger_input(std::error_code ec);
+    void drop_input();
+    void drop_output();
+    void close_after(std::chrono::milliseconds wait);
+    void write_rest();
+    void read_and_drop(std::error_code ec);
 
     std::shared_ptr<buffer_pool> pool_; // outlives every block borrowed below
     tcp::socket socket_;
@@ -172,6 +184,7 @@ class link : public std::enable_shared_from_this<link> {
     block_ref out_block_;
     std::size_t out_used_ = 0;
     std::size_t output_bytes_ = 0;
+    std::chrono::milliseconds linger_{};
     std::size_t linger_budget_ = 0;
     std::string error_detail_;
 
@@ -180,7 +193,8 @@ class link : public std::enable_shared_from_this<link> {
     bool wanted_ = true;
     bool read_armed_ = false;
     bool write_armed_ = false;
-    bool finishing_ = false;
+    bool retired_ = false;
+    bool lingering_ = false; // retired, all is written and the sending direction ended
 };
 
 } // namespace rpch::inline RPCH_ABI::transport

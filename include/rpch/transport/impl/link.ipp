@@ -18,9 +18,9 @@ inline constexpr std::size_t header_bytes_contiguous = 32;
 inline constexpr std::size_t gather_max = 64;
 /// Reads in a row before other connections get their turn.
 inline constexpr int reads_in_a_row = 4;
-/// What a finished connection may still send before it is cut off.
+/// What a retired connection may still send: while output waits, before it is left unread; after
+/// that, once more, before it is cut off.
 inline constexpr std::size_t linger_bytes_max = std::size_t{8} << 20;
-inline constexpr std::chrono::seconds linger_wait{2};
 
 /// Borrowed pieces as Asio wants them, without a container.
 struct gathered {
@@ -40,8 +40,8 @@ struct link::read_ready {
     std::shared_ptr<link> self;
     void operator()(std::error_code ec) {
         self->read_armed_ = false;
-        if (self->finishing_) // aborted by `finish`
-            self->on_linger_input(ec == asio::error::operation_aborted ? std::error_code{} : ec);
+        if (self->retired_) // aborted by `retire`
+            self->read_and_drop(ec == asio::error::operation_aborted ? std::error_code{} : ec);
         else
             self->on_read_ready(ec);
     }
@@ -53,9 +53,9 @@ struct link::write_ready {
     void operator()(std::error_code ec) {
         self->write_armed_ = false;
         if (!self->is_open()) return;
-        if (self->finishing_) { // maybe aborted by `finish`
-            self->flush();
-            if (!self->output_pending()) self->linger();
+        if (self->retired_) { // maybe aborted by `retire`
+            self->write_rest();
+            self->read_and_drop({});
         } else if (!ec)
             self->owner_->on_writable(*self);
     }
@@ -82,7 +82,7 @@ RPCH_DECL void link::want_input(bool wanted) {
 }
 
 RPCH_DECL void link::arm_read() {
-    if (read_armed_ || !wanted_ || !is_open() || finishing_) return;
+    if (read_armed_ || !wanted_ || !is_open() || retired_) return;
     read_armed_ = true;
     read_ready next{owner_->keep_alive(), shared_from_this()};
     // What TLS holds already makes no socket readable.
@@ -99,9 +99,8 @@ RPCH_DECL bool link::tls_holds_input() const noexcept {
 RPCH_DECL void link::arm_write() {
     if (write_armed_ || !is_open()) return;
     write_armed_ = true;
-    socket_.async_wait(
-        tcp::socket::wait_write,
-        write_ready{finishing_ ? nullptr : owner_->keep_alive(), shared_from_this()});
+    socket_.async_wait(tcp::socket::wait_write,
+                       write_ready{retired_ ? nullptr : owner_->keep_alive(), shared_from_this()});
 }
 
 RPCH_DECL void link::on_read_ready(std::error_code ec) {
@@ -113,7 +112,7 @@ RPCH_DECL void link::on_read_ready(std::error_code ec) {
     const auto self = shared_from_this(); // the owner may let go of us in a callback
     for (int i = 0; i < detail::reads_in_a_row && wanted_; ++i) {
         const bool more = read_once(ec);
-        if (!is_open() || finishing_) return;
+        if (!is_open() || retired_) return;
         if (ec) return end(ec);
         if (!more) break;
     }
@@ -129,11 +128,11 @@ RPCH_DECL bool link::read_once(std::error_code& ec) {
         return false;
     }
     const std::size_t n = tls_ ? receive_tls(space, ec) : receive_plain(space, ec);
-    if (!is_open() || finishing_) return false;
+    if (!is_open() || retired_) return false;
     if (n != 0) {
         end_ += n;
         owner_->on_input(*this);
-        if (!is_open() || finishing_) return false;
+        if (!is_open() || retired_) return false;
     }
     if (!ec && chunks_ != nullptr && chunks_->is_done()) ec = errc::channel_closed;
     if (begin_ == end_ && !tail_) {
@@ -254,7 +253,7 @@ RPCH_DECL bool link::shake_hands() {
         handshaking_ = false;
         owner_->on_secured(*this);
     }
-    return is_open() && !finishing_;
+    return is_open() && !retired_;
 }
 
 RPCH_DECL byte_view link::input() {
@@ -414,6 +413,7 @@ RPCH_DECL std::size_t link::flush() {
     if (ec) { // the reading side finds out and tells the owner, once
         std::error_code ignored;
         socket_.shutdown(tcp::socket::shutdown_both, ignored);
+        drop_output();
         return rpc;
     }
     if (sent_ == segments_.size()) {
@@ -422,7 +422,7 @@ RPCH_DECL std::size_t link::flush() {
         if (out_block_.unique()) out_block_.reset();
     } else
         compact_output();
-    if (output_pending() && !handshaking_) arm_write();
+    if (output_pending() && (!handshaking_ || retired_)) arm_write();
     return rpc;
 }
 
@@ -548,49 +548,81 @@ RPCH_DECL void link::end(std::error_code why) {
 RPCH_DECL void link::close() {
     std::error_code ignored;
     socket_.close(ignored);
-    segments_.clear();
-    sent_ = output_bytes_ = 0;
-    out_block_.reset();
-    tail_.reset();
-    current_.reset();
-    begin_ = end_ = 0;
+    drop_output();
+    drop_input();
     if (linger_timer_) linger_timer_->cancel();
 }
 
-RPCH_DECL void link::finish() {
-    if (!is_open() || finishing_) return;
+RPCH_DECL void link::drop_output() {
+    segments_.clear();
+    sent_ = output_bytes_ = 0;
+    out_block_.reset();
+    if (tls_) tls_->consume_output(tls_->output().size());
+}
+
+RPCH_DECL void link::drop_input() {
+    tail_.reset();
+    current_.reset();
+    begin_ = end_ = 0;
+    ciphertext_ = {};
+}
+
+RPCH_DECL void link::retire(std::chrono::milliseconds write_wait,
+                            std::chrono::milliseconds linger) {
+    if (!is_open() || retired_) return;
     flush();
-    std::error_code ignored;
-    finishing_ = true;
+    retired_ = true;
+    linger_ = linger;
     linger_budget_ = detail::linger_bytes_max;
     linger_timer_ = std::make_unique<timer>(socket_.get_executor());
-    linger_timer_->expires_after(detail::linger_wait);
-    linger_timer_->async_wait([self = shared_from_this()](std::error_code ec) {
-        if (!ec) self->close();
-    });
+    close_after(write_wait);
+    std::error_code ignored;
     if (read_armed_ || write_armed_) socket_.cancel(ignored); // they hold the owner: let it go now
-    if (!output_pending()) linger();                          // else when the rest is written
+    if (handshaking_) drop_output();                          // nobody goes on with the handshake
+    write_rest();
+    // Later, since the owner may be looking at a PDU of ours.
+    asio::post(socket_.get_executor(), [self = shared_from_this()] {
+        self->drop_input();
+        self->read_and_drop({});
+    });
 }
 
-RPCH_DECL void link::linger() {
+RPCH_DECL void link::close_after(std::chrono::milliseconds wait) {
+    linger_timer_->expires_after(wait);
+    linger_timer_->async_wait([self = shared_from_this()](std::error_code ec) {
+        // It may have been set to a later time when this was on its way already.
+        if (!ec && self->linger_timer_->expiry() <= clock::now()) self->close();
+    });
+}
+
+/// Writes for a retired link; when all is out, lingers.
+RPCH_DECL void link::write_rest() {
+    flush();
     std::error_code ec;
-    if (tls_ && !handshaking_) {
+    if (tls_ && !handshaking_ && !output_pending()) {
         tls_->shutdown();
-        push_ciphertext(ec); // what does not fit now is a courtesy lost
+        push_ciphertext(ec);
+        if (ec) drop_output();
+        if (output_pending()) arm_write();
     }
+    if (output_pending() || lingering_) return;
+    lingering_ = true;
+    linger_budget_ = detail::linger_bytes_max;
+    close_after(linger_);
     socket_.shutdown(tcp::socket::shutdown_send, ec);
-    on_linger_input({});
 }
 
-RPCH_DECL void link::on_linger_input(std::error_code ec) {
+/// Goes on reading for a retired link: a peer that does not get rid of its bytes may take none.
+RPCH_DECL void link::read_and_drop(std::error_code ec) {
     if (!is_open()) return;
     std::array<std::byte, 4096> dropped; // NOLINT: never looked at
-    while (!ec) {
+    while (!ec && linger_budget_ != 0) {
         const std::size_t n = socket_.read_some(asio::buffer(dropped.data(), dropped.size()), ec);
         linger_budget_ -= std::min(n, linger_budget_);
-        if (linger_budget_ == 0) return close();
     }
-    if (ec == asio::error::eof && output_pending()) return; // half-closed: it may still read
+    // With output left, it waits: the peer is half-closed or sends too much, and may still read.
+    if (!lingering_ && (linger_budget_ == 0 || ec == asio::error::eof)) return;
+    if (linger_budget_ == 0) return close();
     if (ec != asio::error::would_block && ec != asio::error::try_again) return close();
     if (read_armed_) return;
     read_armed_ = true;
