@@ -95,6 +95,7 @@
 #include <rpch/transport/listener.hpp>
 #include <rpch/transport/password_hash.hpp>
 #include <rpch/transport/random.hpp>
+#include <rpch/transport/rendezvous.hpp>
 #include <rpch/transport/self_signed.hpp>
 #include <rpch/transport/tcp_keep_alive.hpp>
 #include <rpch/transport/tls_context.hpp>

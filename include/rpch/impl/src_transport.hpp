@@ -26,6 +26,7 @@
 #include <rpch/transport/impl/password_hash.ipp>
 #include <rpch/transport/impl/pem_file.ipp>
 #include <rpch/transport/impl/random.ipp>
+#include <rpch/transport/impl/rendezvous.ipp>
 #include <rpch/transport/impl/self_signed.ipp>
 #include <rpch/transport/impl/tcp_keep_alive.ipp>
 #include <rpch/transport/impl/tls_context.ipp>

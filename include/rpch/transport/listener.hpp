@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <system_error>
 
 #include <rpch/result.hpp>
@@ -11,6 +12,9 @@
 #include <rpch/transport/executor.hpp>
 
 namespace rpch::inline RPCH_ABI::transport {
+
+/// @return the address of the peer, for logs.
+RPCH_DECL std::string address_text(const tcp::socket& socket);
 
 /// Accepts on one address. A failed accept (no descriptors left, say) is tried again after a
 /// moment; it never ends the listener.

@@ -9,6 +9,7 @@
 #include <rpch/core/secret.hpp>
 #include <rpch/http/status.hpp>
 #include <rpch/http/write.hpp>
+#include <rpch/transport/listener.hpp>
 #include <rpch/transport/password_hash.hpp>
 
 #include <asio/post.hpp>
@@ -68,9 +69,7 @@ RPCH_DECL http_connection::~http_connection() {
 
 RPCH_DECL void http_connection::start(transport::tcp::socket socket,
                                       const std::shared_ptr<transport::tls_context>& tls) {
-    std::error_code ec;
-    const auto peer = socket.remote_endpoint(ec);
-    client_ = ec ? std::string("an unknown address") : peer.address().to_string();
+    client_ = transport::address_text(socket);
     link_ = std::make_shared<transport::link>(std::move(socket), shared_->context->pool, *this);
     if (tls) link_->use_tls(std::make_unique<transport::tls_engine>(tls));
     arm_timer();

@@ -27,9 +27,18 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
   public:
     impl(const transport::executor& on, server_settings settings)
         : shared(std::make_shared<detail::server_shared>(
-              on, detail::random_number<std::uint32_t>() | 1U,
-              detail::random_number<std::uint64_t>())) {
+              on, detail::random_number<std::uint32_t>() | 1U)) {
         shared->settings = std::move(settings);
+        shared->halves = std::make_shared<transport::rendezvous>(
+            shared->context, detail::random_number<std::uint64_t>(),
+            transport::rendezvous_settings{shared->settings.first_pdu_wait, shared->settings.log},
+            [weak = std::weak_ptr(shared)](std::shared_ptr<transport::rendezvous> at,
+                                           const rts::cookie& cookie) {
+                auto owner = weak.lock();
+                return owner ? std::make_shared<detail::virtual_connection>(std::move(owner),
+                                                                            std::move(at), cookie)
+                             : nullptr;
+            });
         shared->interfaces->executor = shared->context->on;
         shared->interfaces->options.limits.fragment_bytes = shared->settings.max_fragment;
     }
@@ -44,8 +53,9 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
     void close() {
         stop_listening();
         const auto live = shared->live; // ending one takes it out of the set
-        for (detail::closable* each : live)
+        for (detail::tcp_connection* each : live)
             if (shared->live.count(each) != 0) each->end();
+        shared->halves->close();
     }
 };
 
@@ -76,14 +86,14 @@ RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
     auto accepted = [weak, over_http](transport::tcp::socket socket) {
         const auto shared = weak.lock();
         if (!shared) return;
-        if (shared->tcp_connections >= shared->settings.connections_max) {
+        if (shared->connections() >= shared->settings.connections_max) {
             shared->log("connection refused: too many");
             return;
         }
         if (over_http)
-            std::make_shared<detail::newcomer>(shared)->start(std::move(socket));
+            shared->halves->accept(std::move(socket));
         else {
-            const std::string from = detail::address_text(socket);
+            const std::string from = transport::address_text(socket);
             std::make_shared<detail::tcp_connection>(shared, from)->start(std::move(socket));
         }
     };
@@ -105,8 +115,6 @@ RPCH_DECL void server::close() {
     asio::dispatch(impl_->shared->context->on, [impl = impl_] { impl->close(); });
 }
 
-RPCH_DECL std::size_t server::connections() const noexcept {
-    return impl_->shared->tcp_connections;
-}
+RPCH_DECL std::size_t server::connections() const noexcept { return impl_->shared->connections(); }
 
 } // namespace rpch::inline RPCH_ABI

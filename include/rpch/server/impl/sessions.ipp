@@ -6,16 +6,8 @@
 
 namespace rpch::inline RPCH_ABI::detail {
 
-/// The legacy server response, [MS-RPCH] 2.1.1.2.1: the first thing on every accepted connection.
-inline constexpr std::string_view server_banner = "ncacn_http/1.0";
 /// Output a plain TCP connection may have queued before it stops making more.
 inline constexpr std::size_t tcp_output_bytes_max = 256 * 1024;
-
-RPCH_DECL std::string address_text(const transport::tcp::socket& socket) {
-    std::error_code ec;
-    const auto peer = socket.remote_endpoint(ec);
-    return ec ? std::string("an unknown address") : peer.address().to_string();
-}
 
 RPCH_DECL std::string address_text(const rts::client_address& from) {
     if (from.family == rts::address_family::ipv4) {
@@ -30,112 +22,16 @@ RPCH_DECL std::string address_text(const rts::client_address& from) {
     return asio::ip::address_v6(octets).to_string();
 }
 
-// newcomer
-
-RPCH_DECL newcomer::newcomer(std::shared_ptr<server_shared> shared)
-    : shared_(std::move(shared)), timer_(shared_->context->on) {
-    shared_->live.insert(this);
-    ++shared_->tcp_connections;
-}
-
-RPCH_DECL newcomer::~newcomer() {
-    shared_->live.erase(this);
-    --shared_->tcp_connections;
-}
-
-RPCH_DECL void newcomer::start(transport::tcp::socket socket) {
-    address_ = address_text(socket);
-    link_ = std::make_shared<transport::link>(std::move(socket), shared_->context->pool, *this);
-    link_->expect_pdus();
-    link_->write(core::as_bytes(server_banner));
-    link_->flush();
-    timer_.expires_after(shared_->settings.first_pdu_wait);
-    timer_.async_wait([self = shared_from_this()](std::error_code ec) {
-        if (!ec && self->link_) self->refuse(errc::setup_timeout);
-    });
-    link_->start();
-}
-
-RPCH_DECL void newcomer::end() {
-    timer_.cancel();
-    if (link_) link_->close();
-    link_.reset();
-}
-
-RPCH_DECL void newcomer::log(std::error_code why) const {
-    shared_->log("connection from " + address_ +
-                 " closed before it belonged anywhere: " + why.message());
-}
-
-RPCH_DECL void newcomer::refuse(std::error_code why) {
-    log(why);
-    timer_.cancel();
-    link_->finish();
-    link_.reset();
-}
-
-RPCH_DECL void newcomer::on_closed(transport::link&, std::error_code why) {
-    if (has_spoken_) log(why);
-    timer_.cancel();
-    link_.reset();
-}
-
-RPCH_DECL void newcomer::on_input(transport::link& from) {
-    has_spoken_ = true;
-    const auto pdu = from.next_pdu(limits::rts_pdu_bytes_max);
-    if (!pdu)
-        return refuse(pdu.error() == errc::lifetime_exceeded ? errc::v1_not_supported
-                                                             : pdu.error());
-    if (!*pdu) return;
-    const auto first = channel::classify_first_pdu((*pdu)->view.first);
-    if (!first) return refuse(first.error());
-    const auto known = shared_->table.find(first->virtual_connection);
-    std::shared_ptr<virtual_connection> home;
-    if (known != shared_->table.end()) {
-        if (!known->second->machine().expects(first->half)) return refuse(errc::cookie_in_use);
-        home = std::static_pointer_cast<virtual_connection>(known->second->shared_from_this());
-    } else {
-        home = std::make_shared<virtual_connection>(shared_, first->virtual_connection);
-        home->start();
-    }
-    timer_.cancel();
-    home->adopt(first->half, std::exchange(link_, nullptr));
-}
-
 // virtual_connection
 
 RPCH_DECL virtual_connection::virtual_connection(std::shared_ptr<server_shared> shared,
+                                                 std::shared_ptr<transport::rendezvous> at,
                                                  const rts::cookie& cookie)
-    : channel_driver(
-          shared->context,
-          channel::server({.receive_window = shared->settings.receive_window,
-                           .pairing_wait = std::chrono::duration_cast<std::chrono::milliseconds>(
-                               shared->settings.pairing_wait)})),
+    : server_side(std::move(at), cookie,
+                  {.receive_window = shared->settings.receive_window,
+                   .pairing_wait = shared->settings.pairing_wait}),
       shared_(std::move(shared)),
-      cookie_(cookie),
-      calls_(shared_->interfaces, {protocol_sequence::ncacn_http, {}, 0}) {
-    shared_->live.insert(this);
-    shared_->table.emplace(cookie_, this);
-    shared_->tcp_connections += 2;
-}
-
-RPCH_DECL virtual_connection::~virtual_connection() {
-    shared_->live.erase(this);
-    const auto here = shared_->table.find(cookie_);
-    if (here != shared_->table.end() && here->second == this) shared_->table.erase(here);
-    shared_->tcp_connections -= 2;
-}
-
-RPCH_DECL void virtual_connection::start() {
-    run([](channel::server& m, transport::time_point at, channel::action_list& out) {
-        m.start(at, out);
-    });
-}
-
-RPCH_DECL void virtual_connection::adopt(channel::leg half, std::shared_ptr<transport::link> from) {
-    attach(half, std::move(from));
-    pump_and_settle(half);
-}
+      calls_(shared_->interfaces, {protocol_sequence::ncacn_http, {}, 0}) {}
 
 RPCH_DECL void virtual_connection::end() {
     shut();
@@ -143,7 +39,7 @@ RPCH_DECL void virtual_connection::end() {
 }
 
 RPCH_DECL void virtual_connection::opened() {
-    shared_->log("virtual connection " + cookie_.to_hex() + " open, client " +
+    shared_->log("virtual connection " + cookie().to_hex() + " open, client " +
                  address_text(machine().client()));
     calls_.set_client_address(address_text(machine().client()));
 }
@@ -166,7 +62,7 @@ RPCH_DECL void virtual_connection::produce() {
 
 RPCH_DECL void virtual_connection::failed(std::error_code why, channel::leg where,
                                           const std::string& detail) {
-    shared_->log("virtual connection " + cookie_.to_hex() + " ended on " +
+    shared_->log("virtual connection " + cookie().to_hex() + " ended on " +
                  std::string(channel::name(where)) + ": " + why.message() +
                  (detail.empty() || detail == why.message() ? "" : " (" + detail + ")"));
     calls_.association().close(why);

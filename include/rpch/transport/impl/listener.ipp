@@ -7,6 +7,12 @@
 
 namespace rpch::inline RPCH_ABI::transport {
 
+RPCH_DECL std::string address_text(const tcp::socket& socket) {
+    std::error_code ec;
+    const auto peer = socket.remote_endpoint(ec);
+    return ec ? std::string("an unknown address") : peer.address().to_string();
+}
+
 RPCH_DECL result<std::shared_ptr<listener>> listener::open(strand on, const host_port& where,
                                                            handler accepted) {
     std::error_code ec;

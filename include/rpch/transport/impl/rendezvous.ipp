@@ -1,0 +1,144 @@
+#include <rpch/transport/rendezvous.hpp>
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <rpch/core/bytes.hpp>
+#include <rpch/transport/listener.hpp>
+
+namespace rpch::inline RPCH_ABI::transport {
+
+namespace detail {
+/// The legacy server response, [MS-RPCH] 2.1.1.2.1: the first thing on every accepted connection.
+inline constexpr std::string_view server_banner = "ncacn_http/1.0";
+} // namespace detail
+
+// server_side
+
+RPCH_DECL server_side::server_side(std::shared_ptr<rendezvous> at,
+                                   const rts::cookie& virtual_connection,
+                                   const channel::server_settings& settings)
+    : channel_driver(at->context(), channel::server(settings)),
+      at_(std::move(at)),
+      cookie_(virtual_connection) {
+    at_->sides_.emplace(cookie_, this);
+}
+
+RPCH_DECL server_side::~server_side() {
+    const auto here = at_->sides_.find(cookie_);
+    if (here != at_->sides_.end() && here->second == this) at_->sides_.erase(here);
+}
+
+RPCH_DECL void server_side::start() {
+    run([](channel::server& m, time_point at, channel::action_list& out) { m.start(at, out); });
+}
+
+RPCH_DECL void server_side::adopt(channel::leg half, std::shared_ptr<link> from) {
+    attach(half, std::move(from));
+    pump_and_settle(half);
+}
+
+// newcomer
+
+RPCH_DECL newcomer::newcomer(std::shared_ptr<rendezvous> at, std::string from)
+    : at_(std::move(at)), timer_(at_->context()->on), from_(std::move(from)) {
+    at_->newcomers_.insert(this);
+}
+
+RPCH_DECL newcomer::~newcomer() { at_->newcomers_.erase(this); }
+
+RPCH_DECL void newcomer::start(std::shared_ptr<link> on) {
+    link_ = std::move(on);
+    link_->expect_pdus();
+    link_->flush();
+    timer_.expires_after(at_->settings_.first_pdu_wait);
+    timer_.async_wait([self = shared_from_this()](std::error_code ec) {
+        if (!ec && self->link_) self->refuse(errc::setup_timeout);
+    });
+    link_->start();
+}
+
+RPCH_DECL void newcomer::end() {
+    timer_.cancel();
+    if (link_) link_->close();
+    link_.reset();
+}
+
+RPCH_DECL void newcomer::log(std::error_code why) const {
+    at_->log("connection from " + from_ + " closed before it belonged anywhere: " + why.message());
+}
+
+RPCH_DECL void newcomer::refuse(std::error_code why) {
+    log(why);
+    timer_.cancel();
+    link_->finish();
+    link_.reset();
+}
+
+RPCH_DECL void newcomer::on_closed(link&, std::error_code why) {
+    if (has_spoken_) log(why);
+    timer_.cancel();
+    link_.reset();
+}
+
+RPCH_DECL void newcomer::on_input(link& from) {
+    has_spoken_ = true;
+    const auto pdu = from.next_pdu(limits::rts_pdu_bytes_max);
+    if (!pdu)
+        return refuse(pdu.error() == errc::lifetime_exceeded ? errc::v1_not_supported
+                                                             : pdu.error());
+    if (!*pdu) return;
+    const auto first = channel::classify_first_pdu((*pdu)->view.first);
+    if (!first) return refuse(first.error());
+    place(*first);
+}
+
+/// The first PDU stays in the input of the link until here, so that its home reads it again.
+RPCH_DECL void newcomer::place(const channel::first_pdu& first) {
+    const auto home = at_->home_of(first.virtual_connection);
+    if (!home) return refuse(errc::operation_aborted);
+    if (!home->machine().expects(first.half)) return refuse(errc::cookie_in_use);
+    timer_.cancel();
+    home->adopt(first.half, std::exchange(link_, nullptr));
+}
+
+// rendezvous
+
+RPCH_DECL rendezvous::rendezvous(std::shared_ptr<strand_context> context, std::uint64_t hash_seed,
+                                 rendezvous_settings settings, factory make)
+    : context_(std::move(context)),
+      settings_(std::move(settings)),
+      make_(std::move(make)),
+      sides_(16, rts::cookie_hash{hash_seed}) {}
+
+RPCH_DECL void rendezvous::accept(tcp::socket socket) {
+    const auto fresh = std::make_shared<newcomer>(shared_from_this(), address_text(socket));
+    auto made = std::make_shared<link>(std::move(socket), context_->pool, *fresh);
+    made->write(core::as_bytes(detail::server_banner));
+    fresh->start(std::move(made));
+}
+
+RPCH_DECL std::shared_ptr<server_side> rendezvous::home_of(const rts::cookie& cookie) {
+    const auto known = sides_.find(cookie);
+    if (known != sides_.end())
+        return std::static_pointer_cast<server_side>(known->second->shared_from_this());
+    auto made = make_(shared_from_this(), cookie);
+    if (made) made->start();
+    return made;
+}
+
+RPCH_DECL void rendezvous::close() {
+    // Ending one may take others out of the tables.
+    std::vector<std::shared_ptr<newcomer>> waiting;
+    for (newcomer* each : newcomers_) waiting.push_back(each->weak_from_this().lock());
+    std::vector<std::shared_ptr<server_side>> open;
+    for (const auto& each : sides_)
+        open.push_back(std::static_pointer_cast<server_side>(each.second->weak_from_this().lock()));
+    for (const auto& each : waiting)
+        if (each) each->end();
+    for (const auto& each : open)
+        if (each) each->end();
+}
+
+} // namespace rpch::inline RPCH_ABI::transport
