@@ -64,6 +64,7 @@
 #include <rpch/ndr/union.hpp>
 #include <rpch/proxy/proxy.hpp>
 #include <rpch/proxy/proxy_settings.hpp>
+#include <rpch/proxy/routes.hpp>
 #include <rpch/proxy/sessions.hpp>
 #include <rpch/proxy/valid_ports.hpp>
 #include <rpch/result.hpp>

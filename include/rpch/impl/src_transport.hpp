@@ -12,6 +12,7 @@
 #include <rpch/client/impl/connections.ipp>
 #include <rpch/client/impl/session.ipp>
 #include <rpch/proxy/impl/proxy.ipp>
+#include <rpch/proxy/impl/routes.ipp>
 #include <rpch/proxy/impl/sessions.ipp>
 #include <rpch/server/impl/served_calls.ipp>
 #include <rpch/server/impl/server.ipp>

@@ -16,6 +16,7 @@
 #include <rpch/http/channel_request.hpp>
 #include <rpch/http/head.hpp>
 #include <rpch/proxy/proxy_settings.hpp>
+#include <rpch/proxy/routes.hpp>
 #include <rpch/proxy/valid_ports.hpp>
 #include <rpch/transport/channel_driver.hpp>
 #include <rpch/transport/connector.hpp>
@@ -50,6 +51,7 @@ struct proxy_shared final : transport::context_member, std::enable_shared_from_t
 
     std::shared_ptr<transport::strand_context> context;
     proxy_settings settings;
+    connect_function connect;
     std::shared_ptr<const access_rules> rules;
     transport::credential_cache verified;
     /// One thread for password derivation, which takes tens of milliseconds; only with Basic.
@@ -128,7 +130,8 @@ class http_connection final : public transport::link_owner,
     int attempts_ = 0;
 };
 
-/// What both roles of a proxy have in common: the HTTP leg they were given, the TCP leg they open.
+/// What both roles of a proxy have in common: the HTTP leg they were given, the leg to the server
+/// that they open.
 template <class Machine>
 class proxy_session : public transport::channel_driver<Machine>, public proxy_connection {
   public:
@@ -148,12 +151,13 @@ class proxy_session : public transport::channel_driver<Machine>, public proxy_co
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;
 
   private:
-    void on_connect(std::error_code ec, transport::tcp::socket socket, const std::string& detail);
+    void on_connect(std::error_code ec, std::shared_ptr<transport::link> made,
+                    const std::string& detail);
     [[nodiscard]] std::string label() const;
 
     std::shared_ptr<proxy_shared> shared_;
     allowed_request request_;
-    std::weak_ptr<transport::connector> connector_; // its own operations keep it
+    cancel_function cancel_connect_;
     channel::leg http_leg_;
     channel::leg tcp_leg_;
     bool claimed_ = false;

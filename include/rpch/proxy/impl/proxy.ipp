@@ -96,6 +96,7 @@ RPCH_DECL result<proxy> proxy::make(transport::executor on, proxy_settings setti
     shared->rules = std::move(*rules);
     if (settings.allow_basic) shared->workers = std::make_unique<asio::thread_pool>(1);
     shared->settings = std::move(settings);
+    shared->connect = detail::connect_by_tcp(shared->context, shared->settings.connect_wait);
     return proxy(std::make_shared<impl>(std::move(shared)));
 }
 

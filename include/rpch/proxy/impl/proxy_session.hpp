@@ -45,7 +45,7 @@ void proxy_session<Machine>::start(std::shared_ptr<transport::link> from) {
 
 template <class Machine>
 void proxy_session<Machine>::end() {
-    if (const auto connecting = connector_.lock()) connecting->cancel();
+    if (cancel_connect_) cancel_connect_();
     this->shut();
 }
 
@@ -69,18 +69,14 @@ void proxy_session<Machine>::open_leg(channel::leg) {
     }
     claimed_ = true;
     const auto self = std::static_pointer_cast<proxy_session>(this->shared_from_this());
-    const auto made = std::make_shared<transport::connector>(
-        this->context().on, request_.target,
-        std::chrono::duration_cast<std::chrono::milliseconds>(shared_->settings.connect_wait),
-        [self](std::error_code ec, transport::tcp::socket socket, const std::string& detail) {
-            self->on_connect(ec, std::move(socket), detail);
-        });
-    connector_ = made;
-    made->start();
+    cancel_connect_ = shared_->connect(
+        {request_.target, cookie, request_.client, *this},
+        [self](std::error_code ec, std::shared_ptr<transport::link> made,
+               const std::string& detail) { self->on_connect(ec, std::move(made), detail); });
 }
 
 template <class Machine>
-void proxy_session<Machine>::on_connect(std::error_code ec, transport::tcp::socket socket,
+void proxy_session<Machine>::on_connect(std::error_code ec, std::shared_ptr<transport::link> made,
                                         const std::string& detail) {
     if (this->is_shut()) return;
     const channel::leg tcp = tcp_leg_;
@@ -90,7 +86,6 @@ void proxy_session<Machine>::on_connect(std::error_code ec, transport::tcp::sock
             m.on_closed(tcp, ec, at, out);
         });
     }
-    auto made = std::make_shared<transport::link>(std::move(socket), this->context().pool, *this);
     this->attach(tcp, made);
     this->run([&](Machine& m, transport::time_point at, channel::action_list& out) {
         m.on_connected(tcp, at, out);
@@ -143,7 +138,7 @@ void proxy_session<Machine>::opened() {
 template <class Machine>
 void proxy_session<Machine>::failed(std::error_code why, channel::leg where,
                                     const std::string& detail) {
-    if (const auto connecting = connector_.lock()) connecting->cancel();
+    if (cancel_connect_) cancel_connect_();
     shared_->log(label() + " ended on " + std::string(channel::name(where)) + ": " + why.message() +
                  (detail.empty() || detail == why.message() ? "" : " (" + detail + ")"));
 }
