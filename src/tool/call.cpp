@@ -108,6 +108,8 @@ int run_call(const call_options& options) {
     if (!wrong.empty()) return refuse(wrong);
 
     asio::io_context io(1);
+    client_options.channel_lifetime = options.channel_lifetime;
+    client_options.receive_window = options.receive_window;
     client_options.executor = io.get_executor();
     rpch::failure outcome;
     auto started = rpch::client::start(options.binding, std::move(client_options), outcome);

@@ -1,15 +1,34 @@
 // rpch: reads the command line and runs one subcommand.
 #include "options.hpp"
 
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <string>
 
+#include <rpch/limits.hpp>
 #include <rpch/version.hpp>
 
 #include <CLI/CLI.hpp>
 
 namespace {
+
+namespace limits = rpch::limits;
+
+/// A week: long enough for every channel, short enough for every clock.
+constexpr std::uint32_t drain_max_s = 7 * 24 * 3600;
+
+void add_lifetime(CLI::App& app, std::uint32_t& bytes, const char* text) {
+    app.add_option("--channel-lifetime", bytes, text)
+        ->check(CLI::Range(limits::channel_lifetime_min, limits::channel_lifetime_max))
+        ->capture_default_str();
+}
+
+void add_window(CLI::App& app, std::uint32_t& bytes, const char* text) {
+    app.add_option("--receive-window", bytes, text)
+        ->check(CLI::Range(limits::receive_window_min, limits::receive_window_max))
+        ->capture_default_str();
+}
 
 void add_serve(CLI::App& app, tool::serve_options& o) {
     app.add_option("--http", o.http, "ncacn_http endpoint behind an RPC proxy, ADDRESS:PORT");
@@ -38,6 +57,19 @@ void add_proxy(CLI::App& app, tool::proxy_options& o) {
     app.add_flag(
         "--allow-plain", o.allow_plain,
         "serve plain HTTP without a certificate; passwords then cross the network readable");
+    add_lifetime(app, o.channel_lifetime, "Content-Length of OUT channels, bytes");
+    add_window(app, o.receive_window,
+               "receive window of both directions, bytes a peer may send unacknowledged");
+    app.add_option("--connection-timeout", o.connection_timeout_s,
+                   "ConnectionTimeout told to clients, seconds")
+        ->check(CLI::Range(limits::connection_timeout_min_ms / 1000,
+                           limits::connection_timeout_max_ms / 1000))
+        ->capture_default_str();
+    app.add_option("--drain", o.drain_s,
+                   "seconds that open channels have to end after SIGTERM or SIGINT, while new ones "
+                   "are refused; a second signal does not wait")
+        ->check(CLI::Range(std::uint32_t{0}, drain_max_s))
+        ->capture_default_str();
     app.footer("Example:\n  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
                "      --valid-ports 'files:6001-6004' --auth basic --users users\n"
                "SIGHUP reads the users file again.");
@@ -70,6 +102,8 @@ void add_call(CLI::App& app, tool::call_options& o) {
     app.add_option("OPNUM", o.opnum, "operation number")->required();
     app.add_option("--stub", o.stub, "stub data of the request: HEX, or @FILE for raw bytes");
     add_credentials(app, o.credentials);
+    add_lifetime(app, o.channel_lifetime, "Content-Length of the IN channel, bytes");
+    add_window(app, o.receive_window, "receive window of the OUT channel, bytes");
     app.add_flag("--json", o.json, "answer for a machine");
     app.footer("Example:\n  rpch call 'ncacn_ip_tcp:127.0.0.1[6002]' "
                "60a15ec5-4de8-11d7-a637-005056a20182@1.0 0 --stub 29000000\n"

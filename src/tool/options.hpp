@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <rpch/limits.hpp>
+
 namespace tool {
 
 /// Exit codes of every subcommand.
@@ -28,6 +30,10 @@ struct proxy_options {
     std::vector<std::string> auth;
     std::string users;
     bool allow_plain = false;
+    std::uint32_t channel_lifetime = rpch::limits::channel_lifetime_default;
+    std::uint32_t receive_window = rpch::limits::receive_window_max;
+    std::uint32_t connection_timeout_s = rpch::limits::connection_timeout_min_ms / 1000;
+    std::uint32_t drain_s = 2;
 };
 
 struct passwd_options {
@@ -51,6 +57,8 @@ struct call_options {
     std::uint16_t opnum = 0;
     std::string stub;
     credentials_options credentials;
+    std::uint32_t channel_lifetime = rpch::limits::channel_lifetime_default;
+    std::uint32_t receive_window = rpch::limits::receive_window_max;
     bool json = false;
 };
 

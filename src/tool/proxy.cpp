@@ -1,6 +1,7 @@
 // rpch proxy: the RPC proxy.
 #include "options.hpp"
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -26,6 +27,10 @@ int run_proxy(const proxy_options& options) {
     settings.valid_ports = options.valid_ports;
     settings.users_file = options.users;
     settings.allow_plain = options.allow_plain;
+    settings.channel_lifetime = options.channel_lifetime;
+    settings.in_receive_window = options.receive_window;
+    settings.out_receive_window = options.receive_window;
+    settings.connection_timeout = std::chrono::seconds(options.connection_timeout_s);
     settings.log = log_line;
     for (const std::string& scheme : options.auth) {
         if (scheme == "none")
@@ -72,7 +77,8 @@ int run_proxy(const proxy_options& options) {
                                         log_line("reload refused, going on as before: " + bad);
                                     else
                                         log_line("users file read again");
-                                }});
+                                },
+                            .drain_wait = std::chrono::seconds(options.drain_s)});
 }
 
 } // namespace tool

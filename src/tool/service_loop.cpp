@@ -14,8 +14,6 @@ namespace tool {
 
 namespace {
 
-/// How long connections may go on after a signal to stop.
-constexpr std::chrono::seconds drain_wait{2};
 constexpr std::chrono::milliseconds drain_step{20};
 
 /// Waits for the end of all connections, then closes what is left.
@@ -24,13 +22,17 @@ class drain {
     drain(asio::io_context& io, const service& what) : io_(io), what_(what), timer_(io) {}
 
     void start() {
-        until_ = std::chrono::steady_clock::now() + drain_wait;
+        until_ = std::chrono::steady_clock::now() + what_.drain_wait;
+        log_line("stopping; connections open: " + std::to_string(what_.connections()) +
+                 ", seconds for them to end: " + std::to_string(what_.drain_wait.count()));
         step();
     }
 
   private:
     void step() {
-        if (what_.connections() == 0 || std::chrono::steady_clock::now() >= until_) {
+        const std::size_t open = what_.connections();
+        if (open == 0 || std::chrono::steady_clock::now() >= until_) {
+            if (open != 0) log_line("closing connections that are open: " + std::to_string(open));
             what_.close();
             timer_.expires_after(drain_step); // lets the last bytes out
             timer_.async_wait([this](std::error_code) { io_.stop(); });
@@ -68,7 +70,6 @@ int run_service(asio::io_context& io, const service& what) {
     drain draining(io, what);
     stop.async_wait([&](std::error_code ec, int) {
         if (ec) return;
-        log_line("stopping");
         what.stop_listening();
         draining.start();
         stop.async_wait([&](std::error_code again, int) { // a second signal does not wait

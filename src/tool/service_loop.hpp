@@ -2,6 +2,7 @@
 #ifndef RPCH_TOOL_SERVICE_LOOP_HPP
 #define RPCH_TOOL_SERVICE_LOOP_HPP
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -22,10 +23,12 @@ struct service {
     std::function<void()> stop_listening;
     std::function<std::size_t()> connections; ///< Still open.
     std::function<void()> close;
-    std::function<void()> reload; ///< SIGHUP; may be empty.
+    std::function<void()> reload;       ///< SIGHUP; may be empty.
+    std::chrono::seconds drain_wait{2}; ///< How long connections may go on after a signal to stop.
 };
 
-/// Runs until SIGTERM or SIGINT: stops listening, gives open connections a moment, closes them.
+/// Runs until SIGTERM or SIGINT: stops listening, gives open connections `drain_wait` to end,
+/// closes what is left. A second signal does not wait.
 /// @return the exit code.
 int run_service(asio::io_context& io, const service& what);
 

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""A Samba domain controller on loopback: a DCE/RPC server over ncacn_ip_tcp that nobody here wrote.
+
+    with DomainController() as dc: ...      provisions it, starts it, ends it, removes it
+    samba_dc.py FOLDER                      the same by hand: runs until SIGTERM or SIGINT
+
+It listens on an address of 127/8 of its own, since four of its ports cannot be moved: 88 (Kerberos), 135 (endpoint
+mapper), 389 and 464. Needs root, and Debian's samba, samba-ad-provision, samba-dsdb-modules and python3-samba; the
+package samba-vfs-modules is not needed, because nothing here serves files (see `provision`).
+"""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from lab import PEER_PYTHON, Failed, expect, run
+
+REALM, DOMAIN, HOST = 'LAB.TEST', 'LAB', 'labdc'
+ADMIN, ADMIN_PASSWORD = 'Administrator', 'Passw0rd.lab'
+CONFIGURATION = """[global]
+    workgroup = {domain}
+    realm = {realm}
+    netbios name = {name}
+    server role = active directory domain controller
+    interfaces = {address}/8
+    bind interfaces only = yes
+    server services = rpc, ldap, cldap, kdc
+    dcerpc endpoint servers = epmapper, samr, netlogon, lsarpc, drsuapi, dssetup, remote
+    rpc server port = {netlogon_port}
+    rpc server dynamic port range = {rpc_port}-{rpc_port}
+    tls enabled = no
+    load printers = no
+    printcap name = /dev/null
+    log level = 1
+    private dir = {room}/private
+    lock directory = {room}
+    state directory = {room}/state
+    cache directory = {room}/cache
+    pid directory = {room}
+    ncalrpc dir = {room}/ncalrpc
+    binddns dir = {room}/bind-dns
+    winbindd socket directory = {room}/winbindd
+    ntp signd socket directory = {room}/ntp_signd
+"""
+
+
+def provision(room):
+    """The domain's databases, in a folder that is empty. Called in an interpreter that has Samba's modules.
+
+    `samba-tool domain provision` does the same and then writes access lists of the shared folder sysvol by way of the
+    file server's module acl_xattr, which is in a package that only a file server needs (samba-vfs-modules) and which
+    wants extended attributes of the file system. Only the function lets one leave that out."""
+    import logging
+
+    from samba.auth import system_session
+    from samba.dsdb import DS_DOMAIN_FUNCTION_2008_R2
+    from samba.param import LoadParm
+    from samba.provision import provision as samba_provision
+    empty = os.path.join(room, 'empty.conf')                # away from the system's smb.conf
+    with open(empty, 'w') as out:
+        out.write('[global]\n')
+    settings = LoadParm()
+    settings.load(empty)
+    samba_provision(logging.getLogger('provision'), system_session(), smbconf=empty, targetdir=room, lp=settings,
+                    realm=REALM, domain=DOMAIN, hostname=HOST, hostip='127.0.0.1', adminpass=ADMIN_PASSWORD,
+                    serverrole='active directory domain controller', dns_backend='NONE',
+                    dom_for_fun_level=DS_DOMAIN_FUNCTION_2008_R2, skip_sysvolacl=True)
+
+
+def available():
+    done = subprocess.run([PEER_PYTHON, '-c', 'import samba.provision, samba.dsdb'], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) if os.path.exists(PEER_PYTHON) else None
+    return (done is not None and done.returncode == 0 and os.geteuid() == 0 and shutil.which('samba') is not None
+            and os.path.exists('/usr/share/samba/setup/provision.ldif'))
+
+
+def answers(address, port):
+    try:
+        socket.create_connection((address, port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+class DomainController:
+    """Attributes: `address`, the ports `epmap_port`, `rpc_port` (SAMR, LSARPC, DRSUAPI) and `netlogon_port`, and
+    `name`, its name for Kerberos."""
+
+    epmap_port = 135
+    name = HOST + '.' + REALM.lower()
+
+    def __init__(self, room=None):
+        self.kept = room is not None
+        self.room = os.path.abspath(room or tempfile.mkdtemp(prefix='rpch_dc.'))
+        self.process = None
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        # Several may run at the same time, each on an address that follows from a process id.
+        pid = os.getpid()
+        self.address = '127.%d.%d.%d' % (64 + (pid >> 16) % 64, (pid >> 8) & 255, 1 + (pid & 255) % 254)
+        self.netlogon_port, self.rpc_port = self.free_ports(2)
+        os.makedirs(self.room, exist_ok=True)
+        if not os.path.exists(os.path.join(self.room, 'provisioned')):
+            code, said = run([PEER_PYTHON, os.path.abspath(__file__), '--provision', self.room], 120)
+            expect(code == 0, 'provisioning the domain failed:\n' + said[-3000:])
+            open(os.path.join(self.room, 'provisioned'), 'w').close()
+        conf = os.path.join(self.room, 'lab.conf')
+        with open(conf, 'w') as out:
+            out.write(CONFIGURATION.format(domain=DOMAIN, realm=REALM, name=HOST.upper(), address=self.address,
+                                           netlogon_port=self.netlogon_port, rpc_port=self.rpc_port, room=self.room))
+        self.log = os.path.join(self.room, 'samba.log')
+        with open(self.log, 'w') as out:
+            self.process = subprocess.Popen(
+                ['samba', '--foreground', '--no-process-group', '-M', 'single', '-s', conf, '--debug-stdout'],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        give_up = time.monotonic() + 30
+        while not all(answers(self.address, port) for port in (self.epmap_port, self.rpc_port, 88)):
+            if self.process.poll() is not None or time.monotonic() > give_up:
+                raise Failed('the domain controller did not come up\n' + self.tail())
+            time.sleep(0.1)
+
+    def free_ports(self, count):
+        held = [socket.create_server((self.address, 0)) for _ in range(count)]
+        ports = [one.getsockname()[1] for one in held]
+        for one in held:
+            one.close()
+        return ports
+
+    def tail(self):
+        with open(self.log, errors='replace') as file:
+            return ''.join(file.readlines()[-25:])
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if not self.kept:
+            shutil.rmtree(self.room, ignore_errors=True)
+
+
+def by_hand(room):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with DomainController(room) as dc:
+        print('%s at %s, endpoint mapper %d, SAMR %d, NETLOGON %d; %s\\%s has the password %s' % (
+            dc.name, dc.address, dc.epmap_port, dc.rpc_port, dc.netlogon_port, DOMAIN, ADMIN, ADMIN_PASSWORD),
+            flush=True)
+        try:
+            dc.process.wait()
+        except KeyboardInterrupt:
+            pass
+
+
+if __name__ == '__main__':
+    if len(sys.argv) == 3 and sys.argv[1] == '--provision':
+        provision(sys.argv[2])
+    elif len(sys.argv) == 2:
+        by_hand(sys.argv[1])
+    else:
+        print(__doc__, file=sys.stderr)
+        sys.exit(1)
