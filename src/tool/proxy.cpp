@@ -58,6 +58,7 @@ int run_proxy(const proxy_options& options) {
         tls = std::move(*made);
     }
     asio::io_context io(1);
+    service_signals signals(io);
     auto proxy = rpch::proxy::make(io.get_executor(), settings, &why);
     if (!proxy) return refuse(why.empty() ? proxy.error().message() : why);
     const auto port = proxy->listen(*where, tls);
@@ -67,18 +68,19 @@ int run_proxy(const proxy_options& options) {
         return failed;
     }
     announce(where->host, *port);
-    return run_service(io, {.stop_listening = [&] { proxy->stop_listening(); },
-                            .connections = [&] { return proxy->connections(); },
-                            .close = [&] { proxy->close(); },
-                            .reload =
-                                [&] {
-                                    std::string bad;
-                                    if (proxy->reload(options.valid_ports, &bad))
-                                        log_line("reload refused, going on as before: " + bad);
-                                    else
-                                        log_line("users file read again");
-                                },
-                            .drain_wait = std::chrono::seconds(options.drain_s)});
+    return run_service(io, signals,
+                       {.stop_listening = [&] { proxy->stop_listening(); },
+                        .connections = [&] { return proxy->connections(); },
+                        .close = [&] { proxy->close(); },
+                        .reload =
+                            [&] {
+                                std::string bad;
+                                if (proxy->reload(options.valid_ports, &bad))
+                                    log_line("reload refused, going on as before: " + bad);
+                                else
+                                    log_line("users file read again");
+                            },
+                        .drain_wait = std::chrono::seconds(options.drain_s)});
 }
 
 } // namespace tool

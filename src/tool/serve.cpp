@@ -41,6 +41,7 @@ std::string binding_of(const char* protocol, const rpch::transport::host_port& w
 
 int run_serve(const serve_options& options) {
     asio::io_context io(1);
+    service_signals signals(io);
     rpch::server_settings settings;
     settings.log = log_line;
     rpch::server server(io.get_executor(), settings);
@@ -79,7 +80,7 @@ int run_serve(const serve_options& options) {
                          rpcecho_id(), "rpcecho");
         announce(where.host, *port);
     }
-    return run_service(io,
+    return run_service(io, signals,
                        {.stop_listening =
                             [&] {
                                 server.stop_listening();

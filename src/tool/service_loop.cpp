@@ -1,11 +1,9 @@
 #include "service_loop.hpp"
 
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <ctime>
 
-#include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 
 #include "options.hpp"
@@ -65,24 +63,22 @@ void announce(const std::string& host, std::uint16_t port) {
     std::fflush(stdout);
 }
 
-int run_service(asio::io_context& io, const service& what) {
-    asio::signal_set stop(io, SIGINT, SIGTERM);
+int run_service(asio::io_context& io, service_signals& signals, const service& what) {
     drain draining(io, what);
-    stop.async_wait([&](std::error_code ec, int) {
+    signals.stop.async_wait([&](std::error_code ec, int) {
         if (ec) return;
         what.stop_listening();
         draining.start();
-        stop.async_wait([&](std::error_code again, int) { // a second signal does not wait
+        signals.stop.async_wait([&](std::error_code again, int) { // a second signal does not wait
             if (!again) io.stop();
         });
     });
-    asio::signal_set hup(io, SIGHUP);
-    std::function<void(std::error_code, int)> on_hup = [&](std::error_code ec, int) {
+    std::function<void(std::error_code, int)> on_reload = [&](std::error_code ec, int) {
         if (ec) return;
         if (what.reload) what.reload();
-        hup.async_wait(on_hup);
+        signals.reload.async_wait(on_reload);
     };
-    hup.async_wait(on_hup);
+    signals.reload.async_wait(on_reload);
     io.run();
     return succeeded;
 }

@@ -3,12 +3,14 @@
 #define RPCH_TOOL_SERVICE_LOOP_HPP
 
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
 
 #include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
 
 namespace tool {
 
@@ -17,6 +19,15 @@ void log_line(const std::string& line);
 
 /// Tells where a listener listens, on stdout, at once: `listening on ADDRESS:PORT`.
 void announce(const std::string& host, std::uint16_t port);
+
+/// Signals wait here from construction on, so that one which comes right behind `listening on`
+/// finds its way. Outlived by the context.
+struct service_signals {
+    explicit service_signals(asio::io_context& io)
+        : stop(io, SIGINT, SIGTERM), reload(io, SIGHUP) {}
+    asio::signal_set stop;
+    asio::signal_set reload;
+};
 
 /// What a long-running subcommand does on signals.
 struct service {
@@ -30,7 +41,7 @@ struct service {
 /// Runs until SIGTERM or SIGINT: stops listening, gives open connections `drain_wait` to end,
 /// closes what is left. A second signal does not wait.
 /// @return the exit code.
-int run_service(asio::io_context& io, const service& what);
+int run_service(asio::io_context& io, service_signals& signals, const service& what);
 
 } // namespace tool
 
