@@ -59,6 +59,8 @@ enum class errc {
     connect_failed,           ///< No address of the peer accepted a TCP connection.
     connection_lost,          ///< The peer closed or reset a connection that was in use.
     channel_closed,           ///< A channel of the virtual connection ended.
+    channel_replaced,         ///< A proxy's part in a channel is over: its successor has taken over.
+    replacement_timeout,      ///< The replacement of a channel was not finished in time.
     tls_failed,               ///< The TLS handshake or a TLS record failed.
     tls_untrusted,            ///< The certificate chain does not end at a trusted authority.
     tls_name_mismatch,        ///< The certificate is for another name.
@@ -71,6 +73,7 @@ enum class errc {
     // Limits of this side.
     too_large,                ///< A size above a named limit (limits.hpp).
     too_many,                 ///< A count above a named limit (limits.hpp).
+    replacement_pending,      ///< A channel that is about to be replaced cannot be replaced again yet.
     // DCE/RPC.
     bind_refused,             ///< bind_nak; the reason is in the failure's detail.
     context_refused,          ///< The server does not offer the interface or transfer syntax.

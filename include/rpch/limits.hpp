@@ -40,6 +40,8 @@ inline constexpr std::size_t rts_commands_max = 16;
 /// ReceiveWindowSize, bytes. [MS-RPCH] 2.2.3.5.1.
 inline constexpr std::uint32_t receive_window_min = 8 * 1024;
 inline constexpr std::uint32_t receive_window_max = 256 * 1024;
+/// RTS PDUs that wait for the successor of a channel; conforming peers cause five at most.
+inline constexpr std::size_t held_rts_max = 16;
 /// ConnectionTimeout, milliseconds. [MS-RPCH] 2.2.3.5.3.
 inline constexpr std::uint32_t connection_timeout_min_ms = 120'000;
 inline constexpr std::uint32_t connection_timeout_max_ms = 14'400'000;
@@ -121,6 +123,14 @@ inline constexpr std::chrono::seconds first_pdu_wait{30};
 inline constexpr std::chrono::seconds pairing_wait{60};
 /// Until a client's virtual connection is open.
 inline constexpr std::chrono::seconds open_wait{120};
+/// From the first PDU of a channel's replacement to the last one; the text has a limit of 15
+/// minutes for one of its states (3.2.5.6.1) and none for the others.
+inline constexpr std::chrono::minutes replacement_wait{15};
+/// How long RPC PDUs may wait for a peer that acknowledges nothing.
+inline constexpr std::chrono::minutes blocked_wait{15};
+/// A successor that cannot be opened is tried so often, after a pause that doubles each time.
+inline constexpr int successor_tries_max = 6;
+inline constexpr std::chrono::seconds successor_retry_wait{1};
 /// One TCP connection attempt with all addresses of a name.
 inline constexpr std::chrono::seconds connect_wait{30};
 

@@ -116,6 +116,8 @@ inline std::string words(const rpch::channel::action::any& any) {
                 return at("keep_alive", a.on) + " " + std::to_string(a.interval.count());
             else if constexpr (std::is_same_v<type, action::close>)
                 return at("close", a.which);
+            else if constexpr (std::is_same_v<type, action::promote>)
+                return at("promote", a.which) + (a.set_aside ? " and set aside" : "");
             else if constexpr (std::is_same_v<type, action::opened>)
                 return "opened";
             else if constexpr (std::is_same_v<type, action::failed>)
@@ -191,6 +193,13 @@ list accepted_though_not_listed(Make make, std::initializer_list<rpch::channel::
             auto m = make();
             const auto state = m.machine.current();
             if (rpch::channel::find_transition(m.machine.table(), state, l, kind)) continue;
+            if constexpr (requires { m.machine.in_table(); })
+                if (state == decltype(state)::opened &&
+                    (rpch::channel::find_transition(m.machine.in_table(), m.machine.current_in(), l,
+                                                    kind) ||
+                     rpch::channel::find_transition(m.machine.out_table(), m.machine.current_out(),
+                                                    l, kind)))
+                    continue;
             const auto failure = m.pdu(l, sample(kind, me));
             const bool refused =
                 failure == rpch::errc::unexpected_pdu &&

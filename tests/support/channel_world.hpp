@@ -377,7 +377,7 @@ class channel_world {
             const auto first = channel::classify_first_pdu(pdu);
             if (!first || first->half != l || first->virtual_connection != vc_cookie)
                 return fault("the first PDU at the server is a strange one");
-            if (!server_.ended_with() && !server_.expects(l))
+            if (!server_.ended_with() && server_.admits(*first))
                 return fault("the server does not expect this half");
             greeted_[static_cast<std::size_t>(l)] = true;
         }

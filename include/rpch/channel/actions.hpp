@@ -62,12 +62,20 @@ struct keep_alive {
     std::chrono::milliseconds interval;
     bool operator==(const keep_alive&) const = default;
 };
-/// Close a leg once everything sent on it before has been written.
+/// Close a leg once everything sent on it before has been written; it brings nothing any more.
 struct close {
     leg which;
     bool operator==(const close&) const = default;
 };
-/// The virtual connection is open.
+/// The successor of a leg becomes its default. The predecessor goes: what was sent on it before is
+/// still written, and what it still brings is ignored ([MS-RPCH] 3.2.2.5.8, 3.2.2.5.10). Nothing is
+/// told of it any more, bytes that reach its socket later included.
+struct promote {
+    leg which;              ///< in_http, in_tcp, out_http or out_tcp.
+    bool set_aside = false; ///< The predecessor becomes predecessor_out_tcp (out_tcp only).
+    bool operator==(const promote&) const = default;
+};
+/// The virtual connection is open; for a successor, it has taken over.
 struct opened {
     bool operator==(const opened&) const = default;
 };
@@ -84,7 +92,7 @@ struct sendable {
 };
 
 using any = std::variant<open, send, send_rpc, forward, deliver, respond, refuse, keep_alive, close,
-                         opened, failed, sendable>;
+                         promote, opened, failed, sendable>;
 
 } // namespace action
 

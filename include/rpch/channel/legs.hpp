@@ -16,7 +16,9 @@ using time_point = std::chrono::steady_clock::time_point;
 
 /// One hop of a virtual connection as seen by one role, [MS-RPCH] 3.2.1.1.1. The client has the two
 /// HTTP hops, the server the two TCP hops, each proxy one of both kinds. A successor is the
-/// instance that is about to replace the default one of the same hop.
+/// instance that is about to replace the default one of the same hop. A predecessor is one that was
+/// replaced and is still needed: the server passes acknowledgements on to the outbound proxy that
+/// still sends what it has (OUT_R1).
 enum class leg : std::uint8_t {
     in_http,
     in_tcp,
@@ -26,10 +28,11 @@ enum class leg : std::uint8_t {
     successor_in_tcp,
     successor_out_http,
     successor_out_tcp,
+    predecessor_out_tcp,
 };
 
 /// How many legs there are; for arrays indexed by `leg`.
-inline constexpr std::size_t leg_count = 8;
+inline constexpr std::size_t leg_count = 9;
 
 /// @return the enumerator's name, for messages and traces.
 [[nodiscard]] constexpr std::string_view name(leg l) noexcept {
@@ -42,8 +45,14 @@ inline constexpr std::size_t leg_count = 8;
     case leg::successor_in_tcp: return "successor_in_tcp";
     case leg::successor_out_http: return "successor_out_http";
     case leg::successor_out_tcp: return "successor_out_tcp";
+    case leg::predecessor_out_tcp: return "predecessor_out_tcp";
     }
     return "unknown leg";
+}
+
+/// @return the leg of the successor of a default leg.
+[[nodiscard]] constexpr leg successor_of(leg l) noexcept {
+    return static_cast<leg>(static_cast<unsigned>(l) | 4U);
 }
 
 } // namespace rpch::inline RPCH_ABI::channel

@@ -25,6 +25,10 @@ class lifetime {
         left_ -= n;
         return true;
     }
+    /// Takes a PDU of `n` bytes off, unless that would leave less than `reserve`.
+    [[nodiscard]] bool take_beyond(std::uint64_t reserve, std::size_t n) noexcept {
+        return left_ >= reserve + n && take(n);
+    }
     /// Takes off bytes that were sent already, as a peer reports them.
     void spend(std::uint64_t n) noexcept { left_ -= std::min(n, left_); }
 
@@ -44,6 +48,24 @@ inline constexpr std::uint64_t in_lifetime_reserve_bytes = 4 * 1024;
 /// What the server keeps back of an OUT channel, note B51: the outbound proxy adds CONN/A3 and
 /// pings that it has not reported yet.
 inline constexpr std::uint64_t out_lifetime_reserve_bytes = 8 * 1024;
+/// Of these reserves, what no acknowledgement or other PDU that can wait may take: IN_R*/A5;
+constexpr std::uint64_t in_handover_bytes = 40;
+/// OUT_R*/A1, OUT_R1/A5 or OUT_R2/A5, OUT_R1/A10 or OUT_R2/B3, and what only the proxy knows of.
+constexpr std::uint64_t out_handover_bytes = 2 * 1024;
+
+/// Says when the replacement of a channel begins.
+/// @param wanted    the setting: with fewer bytes left. 0 chooses a quarter of the lifetime, at
+/// most
+///                  64 MiB: sending goes on meanwhile, and early costs nothing at usual lifetimes.
+/// @param lifetime  bytes of a fresh channel.
+/// @param reserve   what no RPC PDU may take; at that point the replacement begins at the latest.
+[[nodiscard]] constexpr std::uint64_t replacement_threshold(std::uint64_t wanted,
+                                                            std::uint64_t lifetime,
+                                                            std::uint64_t reserve) noexcept {
+    const std::uint64_t chosen =
+        wanted != 0 ? wanted : std::min<std::uint64_t>(lifetime / 4, std::uint64_t{64} << 20);
+    return std::max(chosen, reserve);
+}
 
 } // namespace rpch::inline RPCH_ABI::channel
 

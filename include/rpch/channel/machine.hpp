@@ -25,8 +25,8 @@ namespace rpch::inline RPCH_ABI::channel {
 ///
 /// `start(now, out)`: the first event; arms the deadlines, a client opens its channels.
 /// `on_connected(leg, now, out)`: an `action::open` is done (client: the request head is written
-/// too). `on_pdu(leg, pdu, now, out)`: one whole PDU was read; `pdu.first` holds at least its first
-/// 24
+/// too; a successor's, with its cookie: `on_successor_connected`). `on_pdu(leg, pdu, now, out)`:
+/// one whole PDU was read; `pdu.first` holds at least its first 24
 ///   bytes, and the whole of an RTS PDU. Borrowed until the actions are performed (`forward`,
 ///   `deliver`).
 /// `on_written(leg, rpc_bytes, now, out)`: RPC bytes forwarded or sent on that leg, always whole
@@ -85,6 +85,7 @@ struct transition {
     effect_type effect;
     State to;
     const char* section; ///< Of [MS-RPCH].
+    const char* what;    ///< The PDU's name here, and what follows from it.
 };
 
 /// @return the row for this state, leg and shape; null if the table has none.

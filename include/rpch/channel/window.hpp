@@ -64,6 +64,10 @@ class receive_window {
     void on_received(std::size_t n) noexcept;
     /// Notes a fragment size that the peer has announced; the largest one counts.
     void expect_fragment(std::size_t n) noexcept;
+    /// Begins to count for a successor of the channel, 3.2.1.1.5: nothing received, nothing held,
+    /// the whole window. Fragment sizes stay known; no successor announces them again.
+    /// @return what was held of the predecessor.
+    std::size_t renew() noexcept;
     /// Counts `n` held bytes as taken by the next hop or the upper layer, 3.2.1.4.1.1.
     /// @return true if an acknowledgement is due.
     [[nodiscard]] bool on_released(std::size_t n) noexcept;

@@ -49,6 +49,12 @@ struct client_options {
     std::chrono::milliseconds open_wait = limits::open_wait;
     /// Lowers the ConnectionTimeout that the proxies tell: pings come at half of it.
     std::optional<std::chrono::milliseconds> connection_timeout;
+    /// The IN channel is replaced when fewer bytes of its lifetime are left; 0 chooses.
+    std::uint64_t replace_in_below = 0;
+    /// A replacement of a channel that takes longer ends the connection.
+    std::chrono::milliseconds replacement_wait = limits::replacement_wait;
+    /// So long may calls wait for a proxy that acknowledges nothing.
+    std::chrono::milliseconds blocked_wait = limits::blocked_wait;
 };
 
 } // namespace rpch::inline RPCH_ABI

@@ -2,6 +2,7 @@
 #ifndef RPCH_CLIENT_CONNECTIONS_HPP
 #define RPCH_CLIENT_CONNECTIONS_HPP
 
+#include <array>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -40,6 +41,7 @@ class http_session final : public transport::channel_driver<channel::client>,
     void on_secured(transport::link& from) override;
     void deliver(const core::split_view& pdu) override;
     void produce() override;
+    void promoted(channel::leg which) override;
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;
     void kick_output() override { kick(); }
 
@@ -48,9 +50,9 @@ class http_session final : public transport::channel_driver<channel::client>,
     void on_connect(channel::leg which, std::error_code ec, transport::tcp::socket socket,
                     const std::string& detail);
     void send_head(channel::leg which);
-    bool read_out_response(transport::link& from);
-    bool read_in_response(transport::link& from);
-    bool scan_response(transport::link& from, http::head_scanner& scanner, channel::leg which);
+    bool read_out_response(channel::leg which, transport::link& from);
+    bool read_in_response(channel::leg which, transport::link& from);
+    bool scan_response(transport::link& from, channel::leg which);
     void on_failure_response(const http::response_info& response, byte_view body,
                              channel::leg which);
     [[nodiscard]] std::string channel_name(channel::leg which) const;
@@ -62,16 +64,20 @@ class http_session final : public transport::channel_driver<channel::client>,
     std::shared_ptr<transport::tls_context> tls_;
     core::secret authorization_;
     uuid session_id_;
-    std::weak_ptr<transport::connector> in_connector_; // its own operations keep it
-    std::weak_ptr<transport::connector> out_connector_;
-    http::head_scanner in_scanner_;
-    http::head_scanner out_scanner_;
-    http::chunked_decoder chunks_;
+    /// What stands before and around the PDUs of one HTTP connection.
+    struct http_side {
+        std::weak_ptr<transport::connector> connector; // its own operations keep it
+        http::head_scanner scanner;
+        http::chunked_decoder chunks;
+        std::uint64_t body_skip = 0; // IN: body bytes of an early 200
+        bool is_open = false;        // OUT: the response head was read
+    };
+    [[nodiscard]] http_side& side(channel::leg which);
+
+    std::array<std::unique_ptr<http_side>, channel::leg_count> sides_;
     failure noted_; // a better explanation than the machine's, for the end that follows
     std::error_code association_ended_;
-    std::uint64_t in_body_skip_ = 0;
     bool out_waits_for_in_ = false; // to resume the TLS session of the IN channel
-    bool out_is_open_ = false;      // its response head was read
 };
 
 /// A client of `ncacn_ip_tcp`.

@@ -49,6 +49,8 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::connect_failed: return "no address of the peer accepted a TCP connection";
     case errc::connection_lost: return "the peer closed or reset a connection that was in use";
     case errc::channel_closed: return "a channel of the virtual connection ended";
+    case errc::channel_replaced: return "its successor has taken over the channel";
+    case errc::replacement_timeout: return "the replacement of a channel was not finished in time";
     case errc::tls_failed: return "the TLS handshake or a TLS record failed";
     case errc::tls_untrusted: return "the certificate chain does not end at a trusted authority";
     case errc::tls_name_mismatch: return "the certificate is for another name";
@@ -60,6 +62,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::flow_control_stalled: return "the peer did not acknowledge within the limit";
     case errc::too_large: return "a size above a named limit (limits.hpp)";
     case errc::too_many: return "a count above a named limit (limits.hpp)";
+    case errc::replacement_pending: return "a channel that is about to be replaced cannot be replaced again yet";
     case errc::bind_refused: return "bind_nak; the reason is in the failure's detail";
     case errc::context_refused: return "the server does not offer the interface or transfer syntax";
     case errc::bad_context_id: return "a presentation context that was not negotiated";

@@ -36,6 +36,12 @@ struct proxy_settings {
     std::chrono::milliseconds connection_timeout{limits::connection_timeout_min_ms};
     std::chrono::milliseconds connect_wait = limits::connect_wait;
     std::chrono::milliseconds first_pdu_wait = limits::first_pdu_wait;
+    /// From one half of a virtual connection until the server says that the other is there, too.
+    std::chrono::milliseconds pairing_wait = limits::pairing_wait;
+    /// A replacement of a channel that takes longer ends it.
+    std::chrono::milliseconds replacement_wait = limits::replacement_wait;
+    /// So long may PDUs wait for a peer that acknowledges nothing.
+    std::chrono::milliseconds blocked_wait = limits::blocked_wait;
     /// HTTP connections at the same time; more are closed at once.
     std::size_t connections_max = 18'000;
     /// Called on the proxy's strand with one line for each event worth a log line; may be empty.

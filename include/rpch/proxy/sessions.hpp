@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -29,6 +30,9 @@
 namespace rpch::inline RPCH_ABI::detail {
 
 /// Anything a closing proxy must end.
+template <class Machine>
+class proxy_session;
+
 class proxy_connection {
   public:
     virtual ~proxy_connection() = default;
@@ -44,7 +48,11 @@ struct access_rules {
 /// What the connections of one proxy share. Lives as long as the last of them.
 struct proxy_shared final : transport::context_member, std::enable_shared_from_this<proxy_shared> {
     proxy_shared(std::shared_ptr<transport::strand_context> on, std::uint64_t hash_seed)
-        : context_member(on->on), context(std::move(on)), owners(16, rts::cookie_hash{hash_seed}) {}
+        : context_member(on->on),
+          context(std::move(on)),
+          owners(16, rts::cookie_hash{hash_seed}),
+          inbound(16, rts::cookie_hash{hash_seed}),
+          outbound(16, rts::cookie_hash{hash_seed}) {}
 
     /// Ends the threads, which hand their results to the strand.
     void on_context_shutdown() override;
@@ -67,6 +75,22 @@ struct proxy_shared final : transport::context_member, std::enable_shared_from_t
         std::size_t channels = 0;
     };
     std::unordered_map<rts::cookie, owner, rts::cookie_hash> owners;
+
+    /// The open channels of each role by virtual connection, 3.2.1.1.2: where a replacement that
+    /// comes to the same proxy belongs (IN_R2, OUT_R2). The roles have a table each: one proxy may
+    /// play both for the same virtual connection.
+    template <class Machine>
+    using channel_table =
+        std::unordered_map<rts::cookie, proxy_session<Machine>*, rts::cookie_hash>;
+    channel_table<channel::inbound_proxy> inbound;
+    channel_table<channel::outbound_proxy> outbound;
+    template <class Machine>
+    [[nodiscard]] channel_table<Machine>& table() noexcept {
+        if constexpr (std::is_same_v<Machine, channel::inbound_proxy>)
+            return inbound;
+        else
+            return outbound;
+    }
 
     void log(const std::string& line) const {
         if (settings.log) settings.log(line);
@@ -140,11 +164,15 @@ class proxy_session : public transport::channel_driver<Machine>, public proxy_co
     ~proxy_session() override;
     /// Takes over the link; PDUs may be in its input already.
     void start(std::shared_ptr<transport::link> from);
+    /// Takes the link of a fresh request whose first PDU replaces this channel.
+    void adopt(std::shared_ptr<transport::link> from, std::uint64_t content_length);
     void end() override;
 
   protected:
     void open_leg(channel::leg which) override;
     bool past_preamble(channel::leg which, transport::link& from) override;
+    void settled() override;
+    void promoted(channel::leg which) override;
     void answer_success(channel::leg to, std::uint32_t content_length) override;
     void refuse(channel::leg to, rpc_status status) override;
     void opened() override;
@@ -154,14 +182,22 @@ class proxy_session : public transport::channel_driver<Machine>, public proxy_co
     void on_connect(std::error_code ec, std::shared_ptr<transport::link> made,
                     const std::string& detail);
     [[nodiscard]] std::string label() const;
+    bool place(transport::link& from);
+    void place_again();
+    template <class FirstPdu>
+    bool place_successor(const FirstPdu& first);
+    void leave_table();
 
     std::shared_ptr<proxy_shared> shared_;
     allowed_request request_;
     cancel_function cancel_connect_;
     channel::leg http_leg_;
     channel::leg tcp_leg_;
+    std::weak_ptr<proxy_session> waiting_; // a request that replaces this channel once it may
     bool claimed_ = false;
     bool banner_done_ = false;
+    bool placed_ = false; // the first PDU showed that this is a channel of its own
+    bool in_table_ = false;
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

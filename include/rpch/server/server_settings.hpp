@@ -22,6 +22,12 @@ struct server_settings {
     std::chrono::milliseconds pairing_wait = limits::pairing_wait;
     /// From TCP accept to the first whole PDU.
     std::chrono::milliseconds first_pdu_wait = limits::first_pdu_wait;
+    /// The OUT channel is replaced when fewer bytes of its lifetime are left; 0 chooses.
+    std::uint64_t replace_out_below = 0;
+    /// A replacement of a channel that takes longer ends the virtual connection.
+    std::chrono::milliseconds replacement_wait = limits::replacement_wait;
+    /// So long may answers wait for a client that acknowledges nothing.
+    std::chrono::milliseconds blocked_wait = limits::blocked_wait;
     /// TCP connections at the same time; more are closed at once.
     std::size_t connections_max = 20'000;
     /// Called on the server's strand with one line for each event worth a log line; may be empty.

@@ -59,6 +59,11 @@ class channel_driver : public link_owner,
     virtual void refuse(leg, rpc_status) {}
     /// Action `opened`.
     virtual void opened() {}
+    /// Action `promote` was performed: what the subclass knows of the successor is the default's
+    /// now.
+    virtual void promoted(leg) {}
+    /// Everything that an event has led to is done.
+    virtual void settled() {}
     /// Lets the upper layer queue PDUs while there is credit; called before every flush.
     virtual void produce() {}
     /// The machine has failed; every link is being closed. Told once.
@@ -68,6 +73,10 @@ class channel_driver : public link_owner,
     void attach(leg which, std::shared_ptr<link> made) {
         made->set_owner(*this);
         links_[index(which)] = std::move(made);
+    }
+    /// Takes the link of a leg away, for another owner.
+    [[nodiscard]] std::shared_ptr<link> detach(leg which) noexcept {
+        return std::exchange(links_[index(which)], nullptr);
     }
     [[nodiscard]] link* at(leg which) const noexcept { return links_[index(which)].get(); }
     void set_body_left(leg which, std::uint64_t bytes) noexcept {
@@ -97,13 +106,15 @@ class channel_driver : public link_owner,
         settle();
     }
 
-    /// Processes the PDUs that are there, then settles.
+    /// Processes what is in the input of a leg, then settles.
     void pump_and_settle(leg which) {
         const auto self = this->shared_from_this();
+        const auto from = links_[index(which)];
+        if (!from || shut_) return;
         now_ = clock::now();
-        busy_ = true;
-        pump(which);
-        busy_ = false;
+        const bool was_busy = std::exchange(busy_, true);
+        if (past_preamble(which, *from)) pump(which);
+        busy_ = was_busy;
         settle();
     }
 
@@ -119,15 +130,7 @@ class channel_driver : public link_owner,
 
     // link_owner
     void on_secured(link&) override {}
-    void on_input(link& from) override {
-        const auto self = this->shared_from_this();
-        now_ = clock::now();
-        const leg which = leg_of(from);
-        busy_ = true;
-        if (past_preamble(which, from)) pump(which);
-        busy_ = false;
-        settle();
-    }
+    void on_input(link& from) override { pump_and_settle(leg_of(from)); }
     void on_writable(link&) override {
         const auto self = this->shared_from_this();
         now_ = clock::now();
@@ -225,7 +228,9 @@ class channel_driver : public link_owner,
                 }
         }
         settling_ = busy_ = false;
-        if (!shut_) arm_timer();
+        if (shut_) return;
+        arm_timer();
+        settled();
     }
 
   private:
@@ -305,10 +310,23 @@ class channel_driver : public link_owner,
         if (link* target = at(a.on)) set_tcp_keep_alive(target->socket(), a.interval);
     }
     void perform_one(const channel::action::close& a, const pdu_ref*) {
-        auto& slot = links_[index(a.which)];
-        if (!slot) return;
-        slot->finish();
-        slot.reset();
+        if (auto going = std::exchange(links_[index(a.which)], nullptr))
+            going->retire(last_bytes_wait);
+    }
+    void perform_one(const channel::action::promote& a, const pdu_ref*) {
+        const std::size_t to = index(a.which);
+        const std::size_t from = index(channel::successor_of(a.which));
+        auto going = std::move(links_[to]);
+        links_[to] = std::move(links_[from]);
+        paused_[to] = std::exchange(paused_[from], false);
+        body_left_[to] = std::exchange(body_left_[from], std::numeric_limits<std::uint64_t>::max());
+        if (a.set_aside) {
+            const std::size_t aside = index(leg::predecessor_out_tcp);
+            links_[aside] = std::move(going);
+            paused_[aside] = false;
+        } else if (going)
+            going->retire(last_bytes_wait);
+        promoted(a.which);
     }
     void perform_one(const channel::action::opened&, const pdu_ref*) { opened(); }
     void perform_one(const channel::action::sendable&, const pdu_ref*) {
@@ -340,6 +358,8 @@ class channel_driver : public link_owner,
         });
     }
 
+    /// What a channel that was replaced, or closed in good order, may take to write the rest.
+    static constexpr std::chrono::minutes last_bytes_wait{5};
     /// Two of the largest windows and some: far above what the windows let wait.
     static constexpr std::size_t output_bytes_max = std::size_t{2} << 20;
 

@@ -21,6 +21,7 @@
 namespace rpch::inline RPCH_ABI::transport {
 
 class rendezvous;
+class newcomer;
 
 /// The server role's end of a virtual connection: both halves and the machine. A subclass is the
 /// layer above. Its rendezvous knows it as long as it lives.
@@ -33,18 +34,23 @@ class server_side : public channel_driver<channel::server> {
     void start();
     /// Gives the connection one of its halves, with the half's first PDU still in its input.
     void adopt(channel::leg half, std::shared_ptr<link> from);
+    /// Keeps a newcomer whose turn comes when the replacement under way is done.
+    /// @return false if another one is waiting already.
+    [[nodiscard]] bool hold(const std::shared_ptr<newcomer>& waiting);
     /// Closes both halves, because the facade closes.
     virtual void end() = 0;
 
   protected:
     void open_leg(channel::leg) override {}
     bool past_preamble(channel::leg, link&) override { return true; }
+    void settled() override;
 
     [[nodiscard]] const rts::cookie& cookie() const noexcept { return cookie_; }
 
   private:
     std::shared_ptr<rendezvous> at_;
     rts::cookie cookie_;
+    std::weak_ptr<newcomer> waiting_;
 };
 
 /// A connection to the server role until its first PDU tells where it belongs: reads one PDU, hands
@@ -65,9 +71,13 @@ class newcomer final : public link_owner, public std::enable_shared_from_this<ne
     void on_writable(link& from) override { from.flush(); }
     void on_closed(link& from, std::error_code why) override;
     std::shared_ptr<link_owner> keep_alive() override { return shared_from_this(); }
+    /// Tries again to find a home for the first PDU.
+    void place();
 
   private:
     void place(const channel::first_pdu& first);
+    void wait();
+    void arm_timer(std::chrono::milliseconds limit);
     void refuse(std::error_code why);
     void log(std::error_code why) const;
 
@@ -75,6 +85,7 @@ class newcomer final : public link_owner, public std::enable_shared_from_this<ne
     std::shared_ptr<link> link_;
     timer timer_;
     std::string from_;
+    bool is_waiting_ = false; // for the end of a replacement
     bool has_spoken_ = false; // who only looks whether the port is open is not worth a line
 };
 
@@ -103,6 +114,8 @@ class rendezvous : public std::enable_shared_from_this<rendezvous> {
     /// @return the virtual connection of this cookie, made and started if it is new; null if it can
     /// not be made.
     [[nodiscard]] std::shared_ptr<server_side> home_of(const rts::cookie& cookie);
+    /// @return the virtual connection of this cookie if it is there.
+    [[nodiscard]] std::shared_ptr<server_side> find(const rts::cookie& cookie) const;
 
     /// Ends all newcomers and virtual connections.
     void close();

@@ -1,6 +1,8 @@
 #include <rpch/channel/inbound_proxy.hpp>
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include <rpch/dcerpc/common_header.hpp>
 #include <rpch/rts/forwarding.hpp>
@@ -15,19 +17,32 @@ RPCH_DECL std::span<const inbound_proxy::row> inbound_proxy::table() noexcept {
     using me = inbound_proxy;
     // clang-format off
     static constexpr row rows[] = {
-        // from,      on,      PDU,                               effect,                to
-        {open_start,  in_http, conn_b1,                           &me::connect,          connecting, "3.2.3.5.3"},
-        {b3w,         in_tcp,  conn_b3,                           &me::unplug,           opened,     "3.2.3.5.4"},
-        {opened,      in_tcp,  flow_control_ack,                  &me::acknowledged,     opened,     "3.2.1.5.1.2"},
-        {opened,      in_tcp,  flow_control_ack_with_destination, &me::acknowledged,     opened,     "3.2.1.5.1.2"},
-        {connecting,  in_http, ping,                              &me::ignore,           connecting, "2.2.4.49"},
-        {b3w,         in_http, ping,                              &me::ignore,           b3w,        "2.2.4.49"},
-        {opened,      in_http, ping,                              &me::ignore,           opened,     "2.2.4.49"},
-        {connecting,  in_http, keep_alive,                        &me::apply_keep_alive, connecting, "2.2.4.46"},
-        {b3w,         in_http, keep_alive,                        &me::apply_keep_alive, b3w,        "2.2.4.46"},
-        {opened,      in_http, keep_alive,                        &me::apply_keep_alive, opened,     "2.2.4.46"},
-        // Replacing the channel (3.2.3.5.5 to 3.2.3.5.8): in_r1_a1, in_r1_a5, in_r1_b2 and in_r2_a5
-        // have no rows yet.
+        // from,        on,                PDU,                               effect,                to
+        {open_start,    in_http,           conn_b1,                           &me::connect,           connecting,    "3.2.3.5.3", "CONN/B1: connect to the server; then B2, plug IN-T, B3W"},
+        {open_start,    in_http,           in_r1_a1,                          &me::connect_successor, connecting_r1, "3.2.3.5.5.2", "IN_R1/A1: connect to the server; then A2, plug IN-T, Wait_B2"},
+        {b3w,           in_tcp,            conn_b3,                           &me::unplug,            opened,        "3.2.3.5.4", "CONN/B3: take the window, unplug IN-T"},
+        {wait_b2,       in_tcp,            in_r1_b2,                          &me::unplug_successor,  opened,        "3.2.3.5.7", "IN_R1/B2: take the window, unplug IN-T"},
+        {opened,        successor_in_http, in_r2_a1,                          &me::begin_r2,          opened_a5w,    "3.2.3.5.5.1", "IN_R2/A1: A2 to the server; hold the successor back"},
+        {opened_a5w,    in_http,           in_r2_a5,                          &me::switch_r2,         opened,        "3.2.3.5.8", "IN_R2/A5: switch; if the cookie is another, close the successor"},
+        {opened,        in_http,           in_r1_a5,                          &me::hand_over,         draining,      "3.2.3.5.6", "IN_R1/A5: A6 to the server; what is queued; B1; Finished"},
+        {opened,        in_tcp,            flow_control_ack,                  &me::acknowledged,      opened,        "3.2.1.5.1.2", "FlowControlAck: recompute the window of IN-T"},
+        {opened_a5w,    in_tcp,            flow_control_ack,                  &me::acknowledged,      opened_a5w,    "3.2.1.5.1.2", "FlowControlAck: the same"},
+        {draining,      in_tcp,            flow_control_ack,                  &me::acknowledged,      draining,      "3.2.1.5.1.2", "FlowControlAck: the same; B1 when the queue is empty"},
+        {opened,        in_tcp,            flow_control_ack_with_destination, &me::acknowledged,      opened,        "3.2.1.5.1.2", "FlowControlAckWithDestination: the same"},
+        {opened_a5w,    in_tcp,            flow_control_ack_with_destination, &me::acknowledged,      opened_a5w,    "3.2.1.5.1.2", "FlowControlAckWithDestination: the same"},
+        {draining,      in_tcp,            flow_control_ack_with_destination, &me::acknowledged,      draining,      "3.2.1.5.1.2", "FlowControlAckWithDestination: the same"},
+        {connecting,    in_http,           ping,                              &me::ignore,            connecting,    "2.2.4.49", "Ping"},
+        {connecting_r1, in_http,           ping,                              &me::ignore,            connecting_r1, "2.2.4.49", "Ping"},
+        {b3w,           in_http,           ping,                              &me::ignore,            b3w,           "2.2.4.49", "Ping"},
+        {opened,        in_http,           ping,                              &me::ignore,            opened,        "2.2.4.49", "Ping"},
+        {opened_a5w,    in_http,           ping,                              &me::ignore,            opened_a5w,    "2.2.4.49", "Ping"},
+        {wait_b2,       in_http,           ping,                              &me::ignore,            wait_b2,       "2.2.4.49", "Ping"},
+        {connecting,    in_http,           keep_alive,                        &me::apply_keep_alive,  connecting,    "2.2.4.46", "Keep-Alive: set the interval of IN-T"},
+        {connecting_r1, in_http,           keep_alive,                        &me::apply_keep_alive,  connecting_r1, "2.2.4.46", "Keep-Alive: the same"},
+        {b3w,           in_http,           keep_alive,                        &me::apply_keep_alive,  b3w,           "2.2.4.46", "Keep-Alive: the same"},
+        {opened,        in_http,           keep_alive,                        &me::apply_keep_alive,  opened,        "2.2.4.46", "Keep-Alive: the same"},
+        {opened_a5w,    in_http,           keep_alive,                        &me::apply_keep_alive,  opened_a5w,    "2.2.4.46", "Keep-Alive: the same"},
+        {wait_b2,       in_http,           keep_alive,                        &me::apply_keep_alive,  wait_b2,       "2.2.4.46", "Keep-Alive: the same"},
     };
     // clang-format on
     return rows;
@@ -39,26 +54,59 @@ RPCH_DECL inbound_proxy::inbound_proxy(const inbound_proxy_settings& settings)
       received_(settings.receive_window) {}
 
 RPCH_DECL std::error_code inbound_proxy::start(time_point now, action_list&) {
-    if (!ending_) deadline_ = now + settings_.first_pdu_wait;
+    if (!ending_) deadlines_.set(wait::setup, now + settings_.first_pdu_wait);
     return ending_.why();
 }
 
 RPCH_DECL std::error_code inbound_proxy::on_connected(leg which, time_point now, action_list& out) {
-    if (ending_ || which != leg::in_tcp || state_ != state::connecting) return ending_.why();
-    state_ = state::b3w;
-    deadline_ = now + settings_.pairing_wait;
-    const std::chrono::milliseconds timeout = clamp_timeout(settings_.connection_timeout);
+    const bool successor = state_ == state::connecting_r1;
+    if (ending_ || which != leg::in_tcp || (!successor && state_ != state::connecting))
+        return ending_.why();
+    deadlines_.set(wait::setup, now + settings_.pairing_wait);
+    const auto timeout =
+        static_cast<std::uint32_t>(clamp_timeout(settings_.connection_timeout).count());
     out.push_back(
-        action::keep_alive{leg::in_tcp, rts::effective_client_keepalive(hello_.client_keepalive)});
+        action::keep_alive{leg::in_tcp, rts::effective_client_keepalive(client_keepalive_)});
+    if (successor) {
+        state_ = state::wait_b2;
+        // The server joins only after the predecessor has drained, which may take long.
+        deadlines_.set(wait::setup, now + settings_.replacement_wait);
+        out.push_back(action::send{
+            leg::in_tcp,
+            rts::encode(rts::in_r1_a2{.version = std::min(takeover_.version, rts::protocol_version),
+                                      .virtual_connection = virtual_connection_,
+                                      .predecessor_channel = takeover_.predecessor_channel,
+                                      .successor_channel = in_channel_,
+                                      .receive_window_size = received_.size(),
+                                      .connection_timeout = timeout})});
+        return {};
+    }
+    state_ = state::b3w;
     out.push_back(action::send{
         leg::in_tcp,
         rts::encode(rts::conn_b2{.version = std::min(hello_.version, rts::protocol_version),
-                                 .virtual_connection = hello_.virtual_connection,
-                                 .in_channel = hello_.in_channel,
+                                 .virtual_connection = virtual_connection_,
+                                 .in_channel = in_channel_,
                                  .receive_window_size = received_.size(),
-                                 .connection_timeout = static_cast<std::uint32_t>(timeout.count()),
+                                 .connection_timeout = timeout,
                                  .association_group = hello_.association_group,
                                  .client_address = settings_.client})});
+    return {};
+}
+
+RPCH_DECL std::error_code inbound_proxy::admits(const rts::in_r2_a1& first) const noexcept {
+    if (ending_) return ending_.why();
+    if (first.virtual_connection != virtual_connection_) return errc::cookie_mismatch;
+    // C is open again as soon as it has sent A5: its next A1 comes on a TCP connection of its own,
+    // and may be here before A5 is.
+    if (state_ == state::opened_a5w)
+        return first.predecessor_channel == other_channel_ ? errc::replacement_pending
+                                                           : errc::cookie_mismatch;
+    if (state_ != state::opened) return errc::unexpected_pdu;
+    if (first.predecessor_channel != in_channel_) return errc::cookie_mismatch;
+    // Each instance has a window of its own; with nothing held of the last predecessor, two windows
+    // bound what is held.
+    if (predecessor_held_ != 0) return errc::replacement_pending;
     return {};
 }
 
@@ -72,20 +120,31 @@ RPCH_DECL std::error_code inbound_proxy::on_pdu(leg from, const core::split_view
         body_left_ -= pdu.size();
     }
     return dcerpc::peek_type(pdu.first) == dcerpc::pdu_type::rts ? on_rts(from, pdu, now, out)
-                                                                 : on_rpc(from, pdu, out);
+                                                                 : on_rpc(from, pdu, now, out);
 }
 
 RPCH_DECL std::error_code inbound_proxy::on_rpc(leg from, const core::split_view& pdu,
-                                                action_list& out) {
-    if (from != leg::in_http) return end(errc::wrong_direction, from, out); // 3.2.3.5.2
-    if (state_ != state::b3w && state_ != state::opened)
-        return end(errc::unexpected_pdu, from, out);
+                                                time_point now, action_list& out) {
+    if (from == leg::in_tcp) return end(errc::wrong_direction, from, out); // 3.2.3.5.2
+    const bool ready = state_ == state::b3w || state_ == state::opened ||
+                       state_ == state::opened_a5w || state_ == state::wait_b2;
+    // Of a successor nothing is read before it is the default (`wants_input`).
+    if (from != leg::in_http || !ready) return end(errc::unexpected_pdu, from, out);
     if (settings_.strict_windows && !received_.has_room(pdu.size()))
         return end(errc::window_exceeded, from, out);
     received_.expect_fragment(announced_fragment(pdu));
     received_.on_received(pdu.size());
     if (const auto failure = sending_.send(pdu, out)) return end(failure, leg::in_tcp, out);
+    watch_queue(now);
     return {};
+}
+
+/// Queued RPC PDUs have a deadline until the next acknowledgement that lets one of them go.
+RPCH_DECL void inbound_proxy::watch_queue(time_point now) noexcept {
+    if (sending_.is_blocked())
+        deadlines_.set_once(wait::blocked, now + settings_.blocked_wait);
+    else
+        deadlines_.clear(wait::blocked);
 }
 
 RPCH_DECL std::error_code inbound_proxy::on_rts(leg from, const core::split_view& pdu,
@@ -104,7 +163,8 @@ RPCH_DECL std::error_code inbound_proxy::on_rts(leg from, const core::split_view
 RPCH_DECL std::error_code inbound_proxy::forward(rts::destination to, leg from, action_list& out) {
     // A plug does not hold RTS PDUs of the client back: an acknowledgement among them may be what
     // the server waits for before it lets go of the plug.
-    const bool ready = state_ == state::b3w || state_ == state::opened;
+    const bool ready = state_ == state::b3w || state_ == state::opened ||
+                       state_ == state::opened_a5w || state_ == state::wait_b2;
     const bool towards_server =
         rts::forward_next_hop(rts::role::inbound_proxy, to) == rts::role::server;
     if (!ready || from != leg::in_http || !towards_server)
@@ -115,24 +175,30 @@ RPCH_DECL std::error_code inbound_proxy::forward(rts::destination to, leg from, 
 
 RPCH_DECL std::error_code inbound_proxy::on_written(leg to, std::size_t rpc_bytes, time_point,
                                                     action_list& out) {
-    if (ending_) return ending_.why();
-    if (to == leg::in_tcp && rpc_bytes != 0 && received_.on_released(rpc_bytes)) {
-        const acknowledgement ack = received_.acknowledge();
-        out.push_back(
-            action::send{leg::in_tcp, rts::encode(rts::flow_control_ack_with_destination{
-                                          .destination = rts::destination::client,
-                                          .ack = {.bytes_received = ack.bytes_received,
-                                                  .available_window = ack.available_window,
-                                                  .channel_cookie = hello_.in_channel}})});
-    }
+    if (ending_ || to != leg::in_tcp) return ending_.why();
+    sending_.on_written(rpc_bytes);
+    // Nobody waits for acknowledgements of a predecessor any more.
+    const std::size_t old = std::min(rpc_bytes, predecessor_held_);
+    predecessor_held_ -= old;
+    rpc_bytes -= old;
+    if (rpc_bytes == 0 || !received_.on_released(rpc_bytes) || state_ == state::draining) return {};
+    const acknowledgement ack = received_.acknowledge();
+    out.push_back(action::send{leg::in_tcp, rts::encode(rts::flow_control_ack_with_destination{
+                                                .destination = rts::destination::client,
+                                                .ack = {.bytes_received = ack.bytes_received,
+                                                        .available_window = ack.available_window,
+                                                        .channel_cookie = in_channel_}})});
     return {};
 }
 
 RPCH_DECL std::error_code inbound_proxy::on_closed(leg which, std::error_code why, time_point,
                                                    action_list& out) {
     if (ending_) return ending_.why();
+    // After A5 a client needs its request no more.
+    if (which == leg::in_http && state_ == state::draining) return {};
     why = closing_reason(why);
-    if (which == leg::in_tcp && state_ == state::connecting) {
+    const bool connecting = state_ == state::connecting || state_ == state::connecting_r1;
+    if (which == leg::in_tcp && connecting) {
         out.push_back(action::refuse{leg::in_http, rpc_status::server_unavailable}); // 3.2.3.5.11
         return end(why, which, out);
     }
@@ -144,58 +210,146 @@ RPCH_DECL std::error_code inbound_proxy::on_closed(leg which, std::error_code wh
 }
 
 RPCH_DECL std::error_code inbound_proxy::on_deadline(time_point now, action_list& out) {
-    if (ending_ || !deadline_ || now < *deadline_) return ending_.why();
-    if (state_ == state::connecting)
-        out.push_back(action::refuse{leg::in_http, rpc_status::server_unavailable});
-    return end(errc::setup_timeout, state_ == state::open_start ? leg::in_http : leg::in_tcp, out);
+    if (ending_) return ending_.why();
+    if (deadlines_.is_due(wait::setup, now)) {
+        if (state_ == state::connecting || state_ == state::connecting_r1)
+            out.push_back(action::refuse{leg::in_http, rpc_status::server_unavailable});
+        return end(errc::setup_timeout, state_ == state::open_start ? leg::in_http : leg::in_tcp,
+                   out);
+    }
+    if (deadlines_.is_due(wait::replacement, now))
+        return end(errc::replacement_timeout,
+                   state_ == state::draining ? leg::in_tcp : leg::in_http, out);
+    if (deadlines_.is_due(wait::blocked, now))
+        return end(errc::flow_control_stalled, leg::in_tcp, out);
+    return {};
 }
 
 RPCH_DECL std::optional<time_point> inbound_proxy::next_deadline() const noexcept {
-    return deadline_;
+    return deadlines_.nearest();
 }
 
 RPCH_DECL bool inbound_proxy::wants_input(leg from) const noexcept {
-    return !ending_ && (from != leg::in_http || !received_.overrun());
+    if (ending_) return false;
+    if (from == leg::in_http) return !received_.overrun();
+    // All bytes of the predecessor go first, and A5 is the last of them.
+    return from != leg::successor_in_http || state_ == state::opened;
 }
 
 RPCH_DECL std::error_code inbound_proxy::end(std::error_code why, leg where, action_list& out) {
     state_ = state::finished;
-    deadline_.reset();
+    deadlines_.clear_all();
     return ending_.end(why, where, out);
 }
 
 RPCH_DECL std::error_code inbound_proxy::connect(const rts::pdu& in, time_point now,
                                                  action_list& out) {
     hello_ = rts::get<rts::conn_b1>(in);
-    deadline_ = now + settings_.connect_wait;
+    virtual_connection_ = hello_.virtual_connection;
+    in_channel_ = hello_.in_channel;
+    client_keepalive_ = hello_.client_keepalive;
+    deadlines_.set(wait::setup, now + settings_.connect_wait);
+    out.push_back(action::open{leg::in_tcp});
+    return {};
+}
+
+RPCH_DECL std::error_code inbound_proxy::connect_successor(const rts::pdu& in, time_point now,
+                                                           action_list& out) {
+    is_successor_ = true;
+    takeover_ = rts::get<rts::in_r1_a1>(in);
+    virtual_connection_ = takeover_.virtual_connection;
+    in_channel_ = takeover_.successor_channel;
+    deadlines_.set(wait::setup, now + settings_.connect_wait);
     out.push_back(action::open{leg::in_tcp});
     return {};
 }
 
 RPCH_DECL std::error_code inbound_proxy::unplug(const rts::pdu& in, time_point, action_list& out) {
-    const auto b3 = rts::get<rts::conn_b3>(in);
-    if (const auto window = rts::check_receive_window(b3.receive_window_size); !window)
-        return window.error();
-    deadline_.reset();
-    sending_.set_peer_window(b3.receive_window_size);
+    return unplug_with(rts::get<rts::conn_b3>(in).receive_window_size, out);
+}
+
+RPCH_DECL std::error_code inbound_proxy::unplug_successor(const rts::pdu& in, time_point,
+                                                          action_list& out) {
+    return unplug_with(rts::get<rts::in_r1_b2>(in).receive_window_size, out);
+}
+
+RPCH_DECL std::error_code inbound_proxy::unplug_with(std::uint32_t bytes, action_list& out) {
+    if (const auto window = rts::check_receive_window(bytes); !window) return window.error();
+    deadlines_.clear(wait::setup);
+    sending_.set_peer_window(bytes);
     out.push_back(action::opened{});
     return sending_.unplug(out);
 }
 
-RPCH_DECL std::error_code inbound_proxy::apply_keep_alive(const rts::pdu& in, time_point,
-                                                          action_list& out) {
-    hello_.client_keepalive = rts::get<rts::keep_alive>(in).client_keepalive;
-    if (state_ != state::connecting) // there is no connection yet; on_connected sets it
-        out.push_back(action::keep_alive{leg::in_tcp,
-                                         rts::effective_client_keepalive(hello_.client_keepalive)});
+RPCH_DECL std::error_code inbound_proxy::begin_r2(const rts::pdu& in, time_point now,
+                                                  action_list& out) {
+    const auto a1 = rts::get<rts::in_r2_a1>(in);
+    if (a1.virtual_connection != virtual_connection_ || a1.predecessor_channel != in_channel_)
+        return errc::cookie_mismatch;
+    other_channel_ = a1.successor_channel;
+    deadlines_.set(wait::replacement, now + settings_.replacement_wait);
+    // The figure of 3.2.1.5.3.3 has A2 here; the steps of 3.2.3.5.5.1 leave it out.
+    out.push_back(action::send{
+        leg::in_tcp, rts::encode(rts::in_r2_a2{.successor_channel = a1.successor_channel})});
     return {};
 }
 
-RPCH_DECL std::error_code inbound_proxy::acknowledged(const rts::pdu& in, time_point,
+RPCH_DECL std::error_code inbound_proxy::switch_r2(const rts::pdu& in, time_point,
+                                                   action_list& out) {
+    deadlines_.clear(wait::replacement);
+    if (rts::get<rts::in_r2_a5>(in).successor_channel != other_channel_) {
+        out.push_back(action::close{leg::successor_in_http}); // and go on with the predecessor
+        return {};
+    }
+    out.push_back(action::promote{leg::in_http});
+    std::swap(in_channel_, other_channel_);
+    predecessor_held_ += received_.renew();
+    body_left_ = std::numeric_limits<std::uint64_t>::max(); // the driver counts the new body
+    ++replaced_;
+    return {};
+}
+
+RPCH_DECL std::error_code inbound_proxy::hand_over(const rts::pdu& in, time_point now,
+                                                   action_list& out) {
+    const auto successor = rts::get<rts::in_r1_a5>(in).successor_channel;
+    out.push_back(
+        action::send{leg::in_tcp, rts::encode(rts::in_r1_a6{.successor_channel = successor})});
+    deadlines_.set(wait::replacement, now + settings_.replacement_wait);
+    return end_if_drained(out);
+}
+
+/// 3.2.3.5.6: B1 is the last PDU, behind all that was queued under the server's window.
+RPCH_DECL std::error_code inbound_proxy::end_if_drained(action_list& out) {
+    if (sending_.queued_bytes() != 0) return {};
+    out.push_back(action::send{leg::in_tcp, rts::encode(rts::in_r1_b1{})});
+    out.push_back(action::close{leg::in_tcp});
+    out.push_back(action::close{leg::in_http});
+    return errc::channel_replaced;
+}
+
+RPCH_DECL std::error_code inbound_proxy::apply_keep_alive(const rts::pdu& in, time_point,
+                                                          action_list& out) {
+    client_keepalive_ = rts::get<rts::keep_alive>(in).client_keepalive;
+    const bool connected = state_ != state::connecting && state_ != state::connecting_r1;
+    if (connected) // else on_connected sets it
+        out.push_back(
+            action::keep_alive{leg::in_tcp, rts::effective_client_keepalive(client_keepalive_)});
+    return {};
+}
+
+RPCH_DECL std::error_code inbound_proxy::acknowledged(const rts::pdu& in, time_point now,
                                                       action_list& out) {
     const auto ack = acknowledgment_in(in);
-    if (ack.channel_cookie != hello_.in_channel) return {}; // foreign: dropped, 3.2.1.5.1.2
-    return sending_.on_acknowledged({ack.bytes_received, ack.available_window}, out);
+    // Foreign cookies are dropped, 3.2.1.5.1.2. IN-T goes on when IN-H is replaced here (IN_R2),
+    // and the server may name either channel for some time.
+    if (ack.channel_cookie != in_channel_ && ack.channel_cookie != other_channel_) return {};
+    const std::size_t queued = sending_.queued_bytes();
+    if (const auto failure =
+            sending_.on_acknowledged({ack.bytes_received, ack.available_window}, out))
+        return failure;
+    if (sending_.queued_bytes() != queued) deadlines_.clear(wait::blocked);
+    watch_queue(now);
+    return state_ == state::draining ? end_if_drained(out) : std::error_code{};
 }
 
 RPCH_DECL std::error_code inbound_proxy::ignore(const rts::pdu&, time_point, action_list&) {
@@ -207,10 +361,12 @@ RPCH_DECL std::string_view name(inbound_proxy::state s) noexcept {
     switch (s) {
     case open_start: return "Open_Start";
     case connecting: return "connecting";
+    case connecting_r1: return "connecting (IN_R1)";
     case b3w: return "B3W";
     case opened: return "Opened";
     case opened_a5w: return "Opened_A5W";
     case wait_b2: return "Wait_B2";
+    case draining: return "draining";
     case finished: return "Finished";
     }
     return "unknown state";

@@ -4,6 +4,8 @@ namespace rpch::inline RPCH_ABI::channel {
 
 RPCH_DECL std::error_code sending_channel::unplug(action_list& out) {
     plugged_ = false;
+    for (const held_rts::entry& each : held_.take())
+        if (const auto failure = send_rts(each.kind, each.pdu, out)) return failure;
     return run_queue(out);
 }
 
@@ -21,8 +23,21 @@ RPCH_DECL std::error_code sending_channel::send(const core::split_view& pdu, act
     return {};
 }
 
-RPCH_DECL std::error_code sending_channel::send_rts(std::size_t n) noexcept {
-    if (!lifetime_.take(n)) return errc::lifetime_exceeded;
+RPCH_DECL std::error_code sending_channel::send_rts(rts::shape kind, const rts::wire& pdu,
+                                                    action_list& out) {
+    if (plugged_) return held_.hold(kind, pdu);
+    if (!lifetime_.take(pdu.size())) return errc::lifetime_exceeded;
+    out.push_back(action::send{to_, pdu});
+    return {};
+}
+
+RPCH_DECL std::error_code sending_channel::forward_rts(const rts::pdu& in, action_list& out) {
+    if (plugged_) {
+        const auto copy = rts::wire::copy_of(in.bytes());
+        return copy ? held_.hold(in.kind(), *copy) : copy.error();
+    }
+    if (!lifetime_.take(in.bytes().size())) return errc::lifetime_exceeded;
+    out.push_back(action::forward{to_});
     return {};
 }
 
@@ -45,6 +60,7 @@ RPCH_DECL std::error_code sending_channel::run_queue(action_list& out) {
 RPCH_DECL std::error_code sending_channel::count(std::size_t n) noexcept {
     if (!lifetime_.take(n)) return errc::lifetime_exceeded;
     window_.on_sent(n);
+    unwritten_ += n;
     return {};
 }
 

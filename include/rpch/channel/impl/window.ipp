@@ -1,6 +1,7 @@
 #include <rpch/channel/window.hpp>
 
 #include <algorithm>
+#include <utility>
 
 #include <rpch/core/bytes.hpp>
 #include <rpch/dcerpc/common_header.hpp>
@@ -24,6 +25,12 @@ RPCH_DECL void receive_window::on_received(std::size_t n) noexcept {
 
 RPCH_DECL void receive_window::expect_fragment(std::size_t n) noexcept {
     fragment_ = std::max(fragment_, static_cast<std::uint32_t>(std::min<std::size_t>(n, size_)));
+}
+
+RPCH_DECL std::size_t receive_window::renew() noexcept {
+    advertised_ = size_;
+    received_ = 0;
+    return std::exchange(held_, 0);
 }
 
 RPCH_DECL bool receive_window::on_released(std::size_t n) noexcept {

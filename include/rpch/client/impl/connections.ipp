@@ -76,11 +76,27 @@ RPCH_DECL void http_session::close() {
     });
 }
 
+[[nodiscard]] constexpr bool is_in(channel::leg which) noexcept {
+    return which == channel::leg::in_http || which == channel::leg::successor_in_http;
+}
+
+RPCH_DECL http_session::http_side& http_session::side(channel::leg which) {
+    auto& slot = sides_[static_cast<std::size_t>(which)];
+    if (!slot) slot = std::make_unique<http_side>();
+    return *slot;
+}
+
+/// What a predecessor still brings is dropped unread: nothing decodes it any more.
+RPCH_DECL void http_session::promoted(channel::leg which) {
+    auto& now_default = sides_[static_cast<std::size_t>(which)];
+    now_default = std::move(sides_[static_cast<std::size_t>(channel::successor_of(which))]);
+}
+
 /// Without a session to resume, the OUT channel waits until the IN channel's handshake has made
 /// one: a full handshake costs a hundred times a resumed one.
 RPCH_DECL void http_session::open_leg(channel::leg which) {
-    const bool in = which == channel::leg::in_http;
-    if (!in && tls_ && tls_->stored_sessions() == 0 && options_.tls.resume_sessions) {
+    if (which == channel::leg::out_http && tls_ && tls_->stored_sessions() == 0 &&
+        options_.tls.resume_sessions) {
         out_waits_for_in_ = true;
         return;
     }
@@ -89,14 +105,15 @@ RPCH_DECL void http_session::open_leg(channel::leg which) {
 
 RPCH_DECL void http_session::connect(channel::leg which) {
     const auto self = std::static_pointer_cast<http_session>(shared_from_this());
-    auto& slot = which == channel::leg::in_http ? in_connector_ : out_connector_;
+    auto& slot = sides_[static_cast<std::size_t>(which)];
+    slot = std::make_unique<http_side>(); // a successor that is tried again begins afresh
     const auto made = std::make_shared<transport::connector>(
         context().on, proxy_, options_.connect_wait,
         [self, which](std::error_code ec, transport::tcp::socket socket,
                       const std::string& detail) {
             self->on_connect(which, ec, std::move(socket), detail);
         });
-    slot = made;
+    slot->connector = made;
     made->start();
 }
 
@@ -125,7 +142,7 @@ RPCH_DECL void http_session::on_secured(transport::link& from) {
 }
 
 RPCH_DECL void http_session::send_head(channel::leg which) {
-    const bool in = which == channel::leg::in_http;
+    const bool in = is_in(which);
     const std::uint16_t usual = tls_ ? 443 : 80;
     const bool literal6 = proxy_.host.find(':') != std::string::npos;
     std::string host = literal6 ? "[" + proxy_.host + "]" : proxy_.host;
@@ -135,7 +152,10 @@ RPCH_DECL void http_session::send_head(channel::leg which) {
     head.host = host;
     head.server_name = target_.host;
     head.server_port = target_.port;
-    head.content_length = in ? options_.channel_lifetime : http::out_channel_content_length;
+    const bool successor = which != channel::leg::in_http && which != channel::leg::out_http;
+    head.content_length = in          ? options_.channel_lifetime
+                          : successor ? http::out_replacement_content_length
+                                      : http::out_channel_content_length;
     head.authorization = authorization_.view();
     head.session_id = session_id_;
     if (options_.connection_timeout)
@@ -145,14 +165,20 @@ RPCH_DECL void http_session::send_head(channel::leg which) {
     if (!text) return protocol_error(which, text.error());
     at(which)->write(core::as_bytes(*text));
     core::wipe(*text);
+    if (!successor)
+        return run([&](channel::client& m, transport::time_point now, channel::action_list& out) {
+            m.on_connected(which, now, out);
+        });
+    rts::cookie fresh;
+    if (const auto bad = transport::random_bytes(fresh.bytes)) return protocol_error(which, bad);
     run([&](channel::client& m, transport::time_point now, channel::action_list& out) {
-        m.on_connected(which, now, out);
+        m.on_successor_connected(which, fresh, now, out);
     });
 }
 
 RPCH_DECL bool http_session::past_preamble(channel::leg which, transport::link& from) {
-    if (which == channel::leg::in_http) return read_in_response(from);
-    if (!out_is_open_) return read_out_response(from);
+    if (is_in(which)) return read_in_response(which, from);
+    if (!side(which).is_open) return read_out_response(which, from);
     // Windows proxies write a failure response into a running OUT body.
     const byte_view input = from.front();
     if (input.empty() || !http::begins_like_head(input)) return true;
@@ -165,8 +191,8 @@ RPCH_DECL bool http_session::past_preamble(channel::leg which, transport::link& 
 }
 
 /// Looks for one response head. @return whether a final (not 1xx) head was handled.
-RPCH_DECL bool http_session::scan_response(transport::link& from, http::head_scanner& scanner,
-                                           channel::leg which) {
+RPCH_DECL bool http_session::scan_response(transport::link& from, channel::leg which) {
+    http::head_scanner& scanner = side(which).scanner;
     while (true) {
         const byte_view input = from.input();
         const auto end = scanner.scan(input);
@@ -191,45 +217,46 @@ RPCH_DECL bool http_session::scan_response(transport::link& from, http::head_sca
             on_failure_response(*response, input.subspan(**end), which);
             return false;
         }
-        if (which == channel::leg::out_http) {
+        if (!is_in(which)) {
             const auto framing = http::out_channel_framing(*response, http::zero_length::ignore);
             if (framing == http::body_framing::length)
                 set_body_left(which, response->content_length);
             const bool chunked = framing == http::body_framing::chunked;
             from.consume(**end);
             if (chunked)
-                if (const auto bad = from.decode_chunks(chunks_)) {
+                if (const auto bad = from.decode_chunks(side(which).chunks)) {
                     protocol_error(which, bad);
                     return false;
                 }
         } else {
-            in_body_skip_ = response->content_length;
+            side(which).body_skip = response->content_length;
             from.consume(**end);
         }
         return true;
     }
 }
 
-RPCH_DECL bool http_session::read_out_response(transport::link& from) {
-    if (!scan_response(from, out_scanner_, channel::leg::out_http)) return false;
-    out_is_open_ = true;
+RPCH_DECL bool http_session::read_out_response(channel::leg which, transport::link& from) {
+    if (!scan_response(from, which)) return false;
+    side(which).is_open = true;
     from.expect_pdus();
-    mutable_machine().on_response(channel::leg::out_http, 200, std::nullopt, now(), actions());
+    mutable_machine().on_response(which, 200, std::nullopt, now(), actions());
     perform(nullptr);
     return !is_shut();
 }
 
 /// The IN request is answered in bad weather only; an early 200 of some proxies is read over.
-RPCH_DECL bool http_session::read_in_response(transport::link& from) {
+RPCH_DECL bool http_session::read_in_response(channel::leg which, transport::link& from) {
     while (!is_shut() && from.input_size() != 0) {
-        if (in_body_skip_ != 0) {
-            const auto n = std::min<std::uint64_t>(in_body_skip_, from.input_size());
+        std::uint64_t& skip = side(which).body_skip;
+        if (skip != 0) {
+            const auto n = std::min<std::uint64_t>(skip, from.input_size());
             from.consume(static_cast<std::size_t>(n));
-            in_body_skip_ -= n;
+            skip -= n;
             continue;
         }
-        if (!scan_response(from, in_scanner_, channel::leg::in_http)) return false;
-        mutable_machine().on_response(channel::leg::in_http, 200, std::nullopt, now(), actions());
+        if (!scan_response(from, which)) return false;
+        mutable_machine().on_response(which, 200, std::nullopt, now(), actions());
         perform(nullptr);
     }
     return false; // no PDU ever comes on this leg
@@ -296,7 +323,7 @@ RPCH_DECL void http_session::produce() {
 }
 
 RPCH_DECL std::string http_session::channel_name(channel::leg which) const {
-    const bool in = which == channel::leg::in_http;
+    const bool in = is_in(which);
     return std::string(in ? "IN" : "OUT") + " channel to " + proxy_.host + ":" +
            std::to_string(proxy_.port);
 }
@@ -319,8 +346,8 @@ RPCH_DECL failure http_session::explain_end(std::error_code why, channel::leg wh
 
 RPCH_DECL void http_session::failed(std::error_code why, channel::leg where,
                                     const std::string& detail) {
-    for (const auto& each : {in_connector_.lock(), out_connector_.lock()})
-        if (each) each->cancel();
+    for (const auto& each : sides_)
+        if (const auto connecting = each ? each->connector.lock() : nullptr) connecting->cancel();
     on_ended(explain_end(why, where, detail));
 }
 
@@ -457,6 +484,9 @@ make_http_session(const dcerpc::string_binding& binding, client_options options,
     settings.receive_window = options.receive_window;
     settings.in_lifetime = options.channel_lifetime;
     settings.connection_timeout = options.connection_timeout;
+    settings.replace_in_below = options.replace_in_below;
+    settings.replacement_wait = options.replacement_wait;
+    settings.blocked_wait = options.blocked_wait;
     settings.open_wait = options.open_wait;
     // Without RpcProxy the proxy runs on the server's own machine.
     transport::host_port proxy{binding.host, std::uint16_t{443}};

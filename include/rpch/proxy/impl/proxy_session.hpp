@@ -26,6 +26,8 @@ proxy_session<Machine>::proxy_session(std::shared_ptr<proxy_shared> shared, allo
 
 template <class Machine>
 proxy_session<Machine>::~proxy_session() {
+    leave_table();
+    if (const auto waiting = waiting_.lock()) waiting->place_again(); // with nobody to wait for
     shared_->live.erase(this);
     --shared_->connections;
     if (claimed_) shared_->release(this->machine().virtual_connection());
@@ -41,6 +43,99 @@ void proxy_session<Machine>::start(std::shared_ptr<transport::link> from) {
     if (transport::link* http = this->at(http_leg_))
         http->want_input(true); // it may have been paused while a password was verified
     this->pump_and_settle(http_leg_);
+}
+
+template <class Machine>
+void proxy_session<Machine>::adopt(std::shared_ptr<transport::link> from,
+                                   std::uint64_t content_length) {
+    const channel::leg successor = channel::successor_of(http_leg_);
+    this->set_body_left(successor, content_length);
+    this->attach(successor, std::move(from));
+    this->pump_and_settle(successor);
+}
+
+template <class Machine>
+void proxy_session<Machine>::leave_table() {
+    if (!std::exchange(in_table_, false)) return;
+    auto& table = shared_->template table<Machine>();
+    const auto here = table.find(this->machine().virtual_connection());
+    if (here != table.end() && here->second == this) table.erase(here);
+}
+
+/// Looks at the first PDU before the machine does: a replacement of a channel that this proxy has
+/// goes to that channel (IN_R2, OUT_R2), 3.2.3.5.5 and 3.2.4.5.6.
+/// @return whether this session goes on with its PDUs.
+template <class Machine>
+bool proxy_session<Machine>::place(transport::link& from) {
+    const auto pdu = from.next_pdu(this->body_left(http_leg_));
+    if (pdu && !*pdu) return false;
+    placed_ = true;
+    // What is wrong with the first PDU is said by those whose task it is.
+    if (!pdu || dcerpc::peek_type((*pdu)->view.first) != dcerpc::pdu_type::rts) return true;
+    const auto first = rts::decode((*pdu)->view.first);
+    if (!first) return true;
+    if constexpr (std::is_same_v<Machine, channel::inbound_proxy>) {
+        if (first->kind() == rts::shape::in_r2_a1)
+            return place_successor(rts::get<rts::in_r2_a1>(*first));
+    } else if (first->kind() == rts::shape::out_r2_a3)
+        return place_successor(rts::get<rts::out_r2_a3>(*first));
+    return true;
+}
+
+template <class Machine>
+template <class FirstPdu>
+bool proxy_session<Machine>::place_successor(const FirstPdu& first) {
+    const auto& table = shared_->template table<Machine>();
+    const auto known = table.find(first.virtual_connection);
+    if (known == table.end()) return true;
+    const auto home = std::static_pointer_cast<proxy_session>(known->second->shared_from_this());
+    if (home->request_.target.host != request_.target.host ||
+        home->request_.target.port != request_.target.port)
+        return true; // another server's virtual connection
+    if (home->request_.user != request_.user) {
+        shared_->log(label() + " refused: the virtual connection belongs to another user");
+        if (transport::link* http = this->at(http_leg_))
+            http->write(core::as_bytes(http::write_error(403)));
+        this->protocol_error(http_leg_, errc::bad_credentials);
+        return false;
+    }
+    const std::error_code why = home->machine().admits(first);
+    if (!why) {
+        auto link = this->detach(http_leg_);
+        link->want_input(true); // it may have been waiting
+        this->shut();
+        home->adopt(std::move(link), request_.content_length);
+        return false;
+    }
+    if (why == errc::replacement_pending && home->waiting_.expired()) {
+        home->waiting_ = std::static_pointer_cast<proxy_session>(this->shared_from_this());
+        this->at(http_leg_)->want_input(false);
+        placed_ = false;
+        this->mutable_machine().on_first_pdu_waiting(this->now());
+        return false;
+    }
+    // A channel that is being handed over to another proxy, or not open yet, does not concern this
+    // request: to the server it is a successor like one at another proxy (IN_R1, OUT_R1).
+    if (why == errc::unexpected_pdu) return true;
+    this->protocol_error(http_leg_, why);
+    return false;
+}
+
+template <class Machine>
+void proxy_session<Machine>::place_again() {
+    if (this->is_shut() || placed_) return;
+    if (transport::link* http = this->at(http_leg_)) http->want_input(true);
+    this->pump_and_settle(http_leg_);
+}
+
+template <class Machine>
+void proxy_session<Machine>::settled() {
+    if (const auto waiting = std::exchange(waiting_, {}).lock()) waiting->place_again();
+}
+
+template <class Machine>
+void proxy_session<Machine>::promoted(channel::leg which) {
+    if (which == http_leg_) shared_->log(label() + " replaced at this proxy");
 }
 
 template <class Machine>
@@ -95,6 +190,7 @@ void proxy_session<Machine>::on_connect(std::error_code ec, std::shared_ptr<tran
 
 template <class Machine>
 bool proxy_session<Machine>::past_preamble(channel::leg which, transport::link& from) {
+    if (which == http_leg_ && !placed_) return place(from);
     if (which != tcp_leg_ || banner_done_) return true;
     const byte_view input = from.input();
     if (input.empty()) return false;
@@ -132,13 +228,18 @@ void proxy_session<Machine>::refuse(channel::leg to, rpc_status status) {
 
 template <class Machine>
 void proxy_session<Machine>::opened() {
-    shared_->log(label() + " open");
+    auto& table = shared_->template table<Machine>();
+    in_table_ = table.emplace(this->machine().virtual_connection(), this).second;
+    shared_->log(label() +
+                 (this->machine().is_successor() ? " open, in place of another" : " open"));
 }
 
 template <class Machine>
 void proxy_session<Machine>::failed(std::error_code why, channel::leg where,
                                     const std::string& detail) {
     if (cancel_connect_) cancel_connect_();
+    leave_table();
+    if (why == errc::channel_replaced) return shared_->log(label() + " replaced at another proxy");
     shared_->log(label() + " ended on " + std::string(channel::name(where)) + ": " + why.message() +
                  (detail.empty() || detail == why.message() ? "" : " (" + detail + ")"));
 }

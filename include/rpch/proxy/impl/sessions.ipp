@@ -291,7 +291,10 @@ RPCH_DECL void http_connection::open_channel(const http::request_info& request,
                                         .content_length = allowed.content_length,
                                         .client = allowed.client_address,
                                         .first_pdu_wait = s.first_pdu_wait,
-                                        .connect_wait = s.connect_wait});
+                                        .connect_wait = s.connect_wait,
+                                        .pairing_wait = s.pairing_wait,
+                                        .replacement_wait = s.replacement_wait,
+                                        .blocked_wait = s.blocked_wait});
         std::make_shared<proxy_session<channel::inbound_proxy>>(
             shared_, std::move(allowed), std::move(machine), channel::leg::in_http,
             channel::leg::in_tcp)
@@ -306,7 +309,10 @@ RPCH_DECL void http_connection::open_channel(const http::request_info& request,
                                      .connection_timeout = timeout,
                                      .channel_lifetime = s.channel_lifetime,
                                      .first_pdu_wait = s.first_pdu_wait,
-                                     .connect_wait = s.connect_wait});
+                                     .connect_wait = s.connect_wait,
+                                     .pairing_wait = s.pairing_wait,
+                                     .replacement_wait = s.replacement_wait,
+                                     .blocked_wait = s.blocked_wait});
     std::make_shared<proxy_session<channel::outbound_proxy>>(
         shared_, std::move(allowed), std::move(machine), channel::leg::out_http,
         channel::leg::out_tcp)

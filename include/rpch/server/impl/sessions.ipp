@@ -29,7 +29,10 @@ RPCH_DECL virtual_connection::virtual_connection(std::shared_ptr<server_shared> 
                                                  const rts::cookie& cookie)
     : server_side(std::move(at), cookie,
                   {.receive_window = shared->settings.receive_window,
-                   .pairing_wait = shared->settings.pairing_wait}),
+                   .pairing_wait = shared->settings.pairing_wait,
+                   .replace_out_below = shared->settings.replace_out_below,
+                   .replacement_wait = shared->settings.replacement_wait,
+                   .blocked_wait = shared->settings.blocked_wait}),
       shared_(std::move(shared)),
       calls_(shared_->interfaces, {protocol_sequence::ncacn_http, {}, 0}) {}
 

@@ -28,6 +28,7 @@ RPCH_DECL server_side::server_side(std::shared_ptr<rendezvous> at,
 RPCH_DECL server_side::~server_side() {
     const auto here = at_->sides_.find(cookie_);
     if (here != at_->sides_.end() && here->second == this) at_->sides_.erase(here);
+    if (const auto waiting = waiting_.lock()) waiting->place(); // to be told that it is over
 }
 
 RPCH_DECL void server_side::start() {
@@ -37,6 +38,16 @@ RPCH_DECL void server_side::start() {
 RPCH_DECL void server_side::adopt(channel::leg half, std::shared_ptr<link> from) {
     attach(half, std::move(from));
     pump_and_settle(half);
+}
+
+RPCH_DECL bool server_side::hold(const std::shared_ptr<newcomer>& waiting) {
+    if (!waiting_.expired() && waiting_.lock() != waiting) return false;
+    waiting_ = waiting;
+    return true;
+}
+
+RPCH_DECL void server_side::settled() {
+    if (const auto waiting = std::exchange(waiting_, {}).lock()) waiting->place();
 }
 
 // newcomer
@@ -52,11 +63,15 @@ RPCH_DECL void newcomer::start(std::shared_ptr<link> on) {
     link_ = std::move(on);
     link_->expect_pdus();
     link_->flush();
-    timer_.expires_after(at_->settings_.first_pdu_wait);
+    arm_timer(at_->settings_.first_pdu_wait);
+    link_->start();
+}
+
+RPCH_DECL void newcomer::arm_timer(std::chrono::milliseconds limit) {
+    timer_.expires_after(limit);
     timer_.async_wait([self = shared_from_this()](std::error_code ec) {
         if (!ec && self->link_) self->refuse(errc::setup_timeout);
     });
-    link_->start();
 }
 
 RPCH_DECL void newcomer::end() {
@@ -82,8 +97,14 @@ RPCH_DECL void newcomer::on_closed(link&, std::error_code why) {
     link_.reset();
 }
 
-RPCH_DECL void newcomer::on_input(link& from) {
+RPCH_DECL void newcomer::on_input(link&) {
     has_spoken_ = true;
+    if (!is_waiting_) place();
+}
+
+RPCH_DECL void newcomer::place() {
+    if (!link_) return;
+    link& from = *link_;
     const auto pdu = from.next_pdu(limits::rts_pdu_bytes_max);
     if (!pdu)
         return refuse(pdu.error() == errc::lifetime_exceeded ? errc::v1_not_supported
@@ -96,11 +117,24 @@ RPCH_DECL void newcomer::on_input(link& from) {
 
 /// The first PDU stays in the input of the link until here, so that its home reads it again.
 RPCH_DECL void newcomer::place(const channel::first_pdu& first) {
-    const auto home = at_->home_of(first.virtual_connection);
-    if (!home) return refuse(errc::operation_aborted);
-    if (!home->machine().expects(first.half)) return refuse(errc::cookie_in_use);
+    const bool successor =
+        first.half != channel::leg::in_tcp && first.half != channel::leg::out_tcp;
+    const auto home =
+        successor ? at_->find(first.virtual_connection) : at_->home_of(first.virtual_connection);
+    if (!home) return refuse(successor ? errc::cookie_mismatch : errc::operation_aborted);
+    const std::error_code why = home->machine().admits(first);
+    if (why == errc::replacement_pending && home->hold(shared_from_this())) return wait();
+    if (why) return refuse(why);
     timer_.cancel();
+    if (std::exchange(is_waiting_, false)) link_->want_input(true);
     home->adopt(first.half, std::exchange(link_, nullptr));
+}
+
+/// Nothing more is read meanwhile; the virtual connection calls when its replacement is done.
+RPCH_DECL void newcomer::wait() {
+    if (std::exchange(is_waiting_, true)) return;
+    link_->want_input(false);
+    arm_timer(limits::replacement_wait);
 }
 
 // rendezvous
@@ -119,10 +153,14 @@ RPCH_DECL void rendezvous::accept(tcp::socket socket) {
     fresh->start(std::move(made));
 }
 
-RPCH_DECL std::shared_ptr<server_side> rendezvous::home_of(const rts::cookie& cookie) {
+RPCH_DECL std::shared_ptr<server_side> rendezvous::find(const rts::cookie& cookie) const {
     const auto known = sides_.find(cookie);
-    if (known != sides_.end())
-        return std::static_pointer_cast<server_side>(known->second->shared_from_this());
+    if (known == sides_.end()) return nullptr;
+    return std::static_pointer_cast<server_side>(known->second->weak_from_this().lock());
+}
+
+RPCH_DECL std::shared_ptr<server_side> rendezvous::home_of(const rts::cookie& cookie) {
+    if (auto known = find(cookie)) return known;
     auto made = make_(shared_from_this(), cookie);
     if (made) made->start();
     return made;
