@@ -2,6 +2,7 @@
 #include <rpch/client/client.hpp>
 #include <rpch/proxy/proxy.hpp>
 #include <rpch/server/server.hpp>
+#include <rpch/transport/link.hpp>
 
 #include <doctest/doctest.h>
 
@@ -10,8 +11,10 @@
 #include <atomic>
 #include <cstdlib>
 #include <future>
+#include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -151,4 +154,73 @@ TEST_CASE("relay: 64 small calls at once allocate and copy nothing in the proxy"
 
 TEST_CASE("relay: large calls one by one allocate and copy nothing in the proxy") {
     check_steady_state(300, 1, 65536);
+}
+
+namespace {
+
+/// Passes what comes to the other link of the same hop, or counts it.
+struct hop_owner : rpch::transport::link_owner, std::enable_shared_from_this<hop_owner> {
+    std::shared_ptr<rpch::transport::link> to;
+    std::size_t got = 0;
+
+    void on_secured(rpch::transport::link&) override {}
+    void on_input(rpch::transport::link& from) override {
+        while (true) {
+            const auto pdu = from.next_pdu(1U << 30);
+            if (!pdu || !*pdu) break;
+            const std::size_t size = (*pdu)->view.size();
+            if (to) to->forward(**pdu, size);
+            got += size;
+            from.consume(size);
+        }
+        if (to) to->flush();
+    }
+    void on_writable(rpch::transport::link& from) override { from.flush(); }
+    void on_closed(rpch::transport::link&, std::error_code) override {}
+    std::shared_ptr<link_owner> keep_alive() override { return shared_from_this(); }
+};
+
+} // namespace
+
+TEST_CASE("relay: links in memory allocate and copy nothing") {
+    asio::io_context io{1};
+    const rpch::transport::strand on(io.get_executor());
+    const auto pool = std::make_shared<rpch::transport::buffer_pool>();
+    const auto source = std::make_shared<hop_owner>();
+    const auto middle = std::make_shared<hop_owner>();
+    const auto sink = std::make_shared<hop_owner>();
+    auto [a, b] = rpch::transport::make_link_pair(on, pool, *source, *middle);
+    auto [c, d] = rpch::transport::make_link_pair(on, pool, *middle, *sink);
+    middle->to = c;
+    for (const auto& each : {a, b, c, d}) {
+        each->expect_pdus();
+        each->start();
+    }
+    std::vector<std::byte> pdu(5840);
+    const auto push = [&](int pdus, int at_once) {
+        for (int i = 0; i < pdus; i += at_once) {
+            for (int k = 0; k < at_once; ++k) {
+                const auto space = a->reserve(pdu.size());
+                rpch::dcerpc::encode_common_header(
+                    {.flags = 3, .frag_length = static_cast<std::uint16_t>(pdu.size())},
+                    std::span<std::byte, 16>(space.data(), 16));
+                a->commit(pdu.size(), pdu.size());
+            }
+            a->flush();
+            io.restart();
+            io.poll();
+        }
+    };
+    counting_here = true;
+    push(1000, 100); // grows what there is to grow
+    const std::uint64_t before = allocations.load();
+    push(1000, 1);
+    push(10'000, 100);
+    const std::uint64_t made = allocations.load() - before;
+    counting_here = false;
+    CHECK(sink->got == 12'000 * pdu.size());
+    CHECK(made == 0);
+    CHECK(pool->copied() == 0);
+    CHECK(pool->lent() == 0);
+    middle->to.reset();
 }

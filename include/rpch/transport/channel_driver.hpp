@@ -15,7 +15,6 @@
 #include <rpch/channel/legs.hpp>
 #include <rpch/transport/executor.hpp>
 #include <rpch/transport/link.hpp>
-#include <rpch/transport/tcp_keep_alive.hpp>
 
 namespace rpch::inline RPCH_ABI::transport {
 
@@ -307,7 +306,7 @@ class channel_driver : public link_owner,
     }
     void perform_one(const channel::action::refuse& a, const pdu_ref*) { refuse(a.to, a.status); }
     void perform_one(const channel::action::keep_alive& a, const pdu_ref*) {
-        if (link* target = at(a.on)) set_tcp_keep_alive(target->socket(), a.interval);
+        if (link* target = at(a.on)) target->set_keep_alive(a.interval);
     }
     void perform_one(const channel::action::close& a, const pdu_ref*) {
         if (auto going = std::exchange(links_[index(a.which)], nullptr))

@@ -1,4 +1,4 @@
-// One TCP connection, plain or TLS: bytes in, PDUs out of them, gathered writes.
+// One connection, plain TCP, TLS or in memory: bytes in, PDUs out of them, gathered writes.
 #ifndef RPCH_TRANSPORT_LINK_HPP
 #define RPCH_TRANSPORT_LINK_HPP
 
@@ -9,12 +9,14 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <rpch/core/split_view.hpp>
 #include <rpch/dcerpc/common_header.hpp>
 #include <rpch/http/body.hpp>
 #include <rpch/transport/buffer_pool.hpp>
+#include <rpch/transport/detail/memory_pipe.hpp>
 #include <rpch/transport/executor.hpp>
 #include <rpch/transport/tls_engine.hpp>
 
@@ -30,7 +32,7 @@ class link_owner {
     virtual void on_secured(link& from) = 0;
     /// New bytes are in `input()`.
     virtual void on_input(link& from) = 0;
-    /// The socket takes bytes again after a flush that could not write all.
+    /// The other side takes bytes again after a flush that could not write all.
     virtual void on_writable(link& from) = 0;
     /// The connection ended: `errc::connection_lost` for an orderly end of the peer's bytes as
     /// well, or the error of socket or TLS. Told once; the link is closed.
@@ -50,6 +52,8 @@ struct pdu_ref {
 /// One TCP connection, driven by readiness: an idle link holds no buffer. It waits until the socket
 /// is readable, borrows a block, reads, and tells its owner; what the owner queued goes out in one
 /// gathered write by `flush`. One strand; not thread safe.
+///
+/// A pair of links may also be joined in memory, see `make_link_pair`; owners need not know.
 class link : public std::enable_shared_from_this<link> {
   public:
     /// How long a link that is finished is written, and then read, at most.
@@ -58,11 +62,15 @@ class link : public std::enable_shared_from_this<link> {
     /// Takes a connected socket whose executor is the owner's strand.
     /// @param owner  outlives the link or calls `detach`.
     link(tcp::socket socket, std::shared_ptr<buffer_pool> pool, link_owner& owner);
+    /// One of a pair; for `make_link_pair`.
+    link(const strand& on, detail::memory_end end, std::shared_ptr<buffer_pool> pool,
+         link_owner& owner);
+    ~link();
     link(const link&) = delete;
     link& operator=(const link&) = delete;
 
-    /// Makes this a TLS link; call before `start`.
-    void use_tls(std::unique_ptr<tls_engine> engine) { tls_ = std::move(engine); }
+    /// Makes this a TLS link; call before `start`. Not for links in memory.
+    void use_tls(std::unique_ptr<tls_engine> engine);
     /// Begins to read, and first to shake hands on a TLS link.
     void start();
     /// Hands the link to another owner on the same strand.
@@ -101,7 +109,7 @@ class link : public std::enable_shared_from_this<link> {
     void forward(const pdu_ref& pdu, std::size_t rpc_bytes);
     /// Queues bytes it takes over.
     void write_owned(std::vector<std::byte> bytes, std::size_t rpc_bytes);
-    /// Writes what is queued, as far as the socket takes it.
+    /// Writes what is queued, as far as the other side takes it.
     /// @return the RPC bytes (whole PDUs) that went out, by the sums given with them.
     std::size_t flush();
     /// @return queued bytes that are not written yet.
@@ -121,23 +129,31 @@ class link : public std::enable_shared_from_this<link> {
                 std::chrono::milliseconds linger = linger_wait);
     /// Retires a link whose peer is expected to read: nothing of value waits for long.
     void finish() { retire(linger_wait); }
-    [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
+    [[nodiscard]] bool is_open() const noexcept {
+        return memory_ ? memory_.is_open() : socket_.is_open();
+    }
 
-    [[nodiscard]] tcp::socket& socket() noexcept { return socket_; }
+    /// Switches TCP keep-alive on, see `set_tcp_keep_alive`; nothing for a link in memory.
+    void set_keep_alive(std::chrono::milliseconds interval);
+    /// @return the address of the peer; the unspecified one if it is unknown or there is none.
+    [[nodiscard]] asio::ip::address peer_address() const;
     [[nodiscard]] const tls_engine* tls() const noexcept { return tls_.get(); }
     /// @return more about the error told last, for people; empty if there is nothing more.
     [[nodiscard]] const std::string& error_detail() const noexcept { return error_detail_; }
 
   private:
-    struct segment {
-        block_ref block; // holds `data`, or empty when `owned` does
-        std::vector<std::byte> owned;
-        const std::byte* data = nullptr;
-        std::size_t size = 0;
-        std::size_t rpc_bytes = 0;
-    };
+    using segment = detail::output_segment;
     struct read_ready;
     struct write_ready;
+
+    // What differs between a socket and memory.
+    template <class Handler>
+    void when_readable(Handler handler);
+    template <class Handler>
+    void when_writable(Handler handler);
+    std::size_t read_some(byte_span space, std::error_code& ec);
+    void end_sending();
+    void cancel_waits();
 
     [[nodiscard]] bool tls_holds_input() const noexcept;
     void arm_read();
@@ -152,11 +168,13 @@ class link : public std::enable_shared_from_this<link> {
     void roll();
     void end(std::error_code why);
     std::size_t flush_plain(std::error_code& ec);
+    std::size_t flush_memory(std::error_code& ec);
     std::size_t flush_tls(std::error_code& ec);
     bool push_ciphertext(std::error_code& ec);
     std::size_t gather(byte_span staging) const;
     std::size_t drop_written(std::size_t n);
     void compact_output();
+    void release_idle_input();
     void drop_input();
     void drop_output();
     void close_after(std::chrono::milliseconds wait);
@@ -165,6 +183,7 @@ class link : public std::enable_shared_from_this<link> {
 
     std::shared_ptr<buffer_pool> pool_; // outlives every block borrowed below
     tcp::socket socket_;
+    detail::memory_end memory_; // in use instead of the socket, or empty
     link_owner* owner_;
     std::unique_ptr<tls_engine> tls_;
     http::chunked_decoder* chunks_ = nullptr;
@@ -196,6 +215,16 @@ class link : public std::enable_shared_from_this<link> {
     bool retired_ = false;
     bool lingering_ = false; // retired, all is written and the sending direction ended
 };
+
+/// Joins two links in memory: what is flushed on one is input of the other, as over a TCP
+/// connection whose buffers hold some 256 KiB. Neither is called from within a call of the other.
+/// What goes over is the reference to a block; the reader copies it once, into a block of its own,
+/// which no pool notes, since a socket costs the same.
+/// @param on    the strand of both owners.
+/// @param a, b  own the first and the second link; `set_owner` may replace them before `start`.
+[[nodiscard]] RPCH_DECL std::pair<std::shared_ptr<link>, std::shared_ptr<link>>
+make_link_pair(const strand& on, const std::shared_ptr<buffer_pool>& pool, link_owner& a,
+               link_owner& b);
 
 } // namespace rpch::inline RPCH_ABI::transport
 

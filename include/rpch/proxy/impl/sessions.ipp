@@ -277,8 +277,7 @@ RPCH_DECL void http_connection::open_channel(const http::request_info& request,
     allowed.target = {target->server_name, target->port};
     allowed.user = user_;
     allowed.client = client_;
-    std::error_code ec;
-    allowed.client_address = client_address_of(link_->socket().remote_endpoint(ec).address());
+    allowed.client_address = client_address_of(link_->peer_address());
     if (request.expect_continue) link_->write(core::as_bytes(http::write_continue()));
     link_->consume(head_bytes); // the views of `request` end here
     timer_.cancel();

@@ -4,6 +4,10 @@
 #include <array>
 #include <utility>
 
+#include <gsl/assert>
+
+#include <rpch/transport/tcp_keep_alive.hpp>
+
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
 #include <asio/post.hpp>
@@ -68,6 +72,75 @@ RPCH_DECL link::link(tcp::socket socket, std::shared_ptr<buffer_pool> pool, link
     socket_.set_option(tcp::no_delay(true), ignored); // M14: 20-byte PDUs must not wait for Nagle
 }
 
+RPCH_DECL link::link(const strand& on, detail::memory_end end, std::shared_ptr<buffer_pool> pool,
+                     link_owner& owner)
+    : pool_(std::move(pool)), socket_(on), memory_(std::move(end)), owner_(&owner) {}
+
+RPCH_DECL link::~link() {
+    if (memory_) memory_.close();
+}
+
+RPCH_DECL std::pair<std::shared_ptr<link>, std::shared_ptr<link>>
+make_link_pair(const strand& on, const std::shared_ptr<buffer_pool>& pool, link_owner& a,
+               link_owner& b) {
+    const auto there = std::make_shared<detail::memory_pipe>(on);
+    const auto back = std::make_shared<detail::memory_pipe>(on);
+    return {std::make_shared<link>(on, detail::memory_end{back, there}, pool, a),
+            std::make_shared<link>(on, detail::memory_end{there, back}, pool, b)};
+}
+
+RPCH_DECL void link::use_tls(std::unique_ptr<tls_engine> engine) {
+    Expects(!memory_);
+    tls_ = std::move(engine);
+}
+
+template <class Handler>
+void link::when_readable(Handler handler) {
+    if (memory_)
+        memory_.in->when_readable(std::move(handler));
+    else
+        socket_.async_wait(tcp::socket::wait_read, std::move(handler));
+}
+
+template <class Handler>
+void link::when_writable(Handler handler) {
+    if (memory_)
+        memory_.out->when_writable(std::move(handler));
+    else
+        socket_.async_wait(tcp::socket::wait_write, std::move(handler));
+}
+
+RPCH_DECL std::size_t link::read_some(byte_span space, std::error_code& ec) {
+    return memory_ ? memory_.in->take(space, ec)
+                   : socket_.read_some(asio::buffer(space.data(), space.size()), ec);
+}
+
+RPCH_DECL void link::end_sending() {
+    std::error_code ignored;
+    if (memory_)
+        memory_.out->end();
+    else
+        socket_.shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+RPCH_DECL void link::cancel_waits() {
+    std::error_code ignored;
+    if (memory_) {
+        memory_.in->wake_reader();
+        memory_.out->wake_writer();
+    } else
+        socket_.cancel(ignored);
+}
+
+RPCH_DECL void link::set_keep_alive(std::chrono::milliseconds interval) {
+    if (!memory_) set_tcp_keep_alive(socket_, interval);
+}
+
+RPCH_DECL asio::ip::address link::peer_address() const {
+    std::error_code ec;
+    return socket_.remote_endpoint(ec).address();
+}
+
 RPCH_DECL void link::start() {
     if (tls_) {
         handshaking_ = true;
@@ -78,7 +151,9 @@ RPCH_DECL void link::start() {
 
 RPCH_DECL void link::want_input(bool wanted) {
     wanted_ = wanted;
-    if (wanted) arm_read();
+    if (!wanted) return;
+    release_idle_input();
+    arm_read();
 }
 
 RPCH_DECL void link::arm_read() {
@@ -89,7 +164,7 @@ RPCH_DECL void link::arm_read() {
     if (tls_holds_input())
         asio::post(socket_.get_executor(), [next]() mutable { next({}); });
     else
-        socket_.async_wait(tcp::socket::wait_read, std::move(next));
+        when_readable(std::move(next));
 }
 
 RPCH_DECL bool link::tls_holds_input() const noexcept {
@@ -99,8 +174,7 @@ RPCH_DECL bool link::tls_holds_input() const noexcept {
 RPCH_DECL void link::arm_write() {
     if (write_armed_ || !is_open()) return;
     write_armed_ = true;
-    socket_.async_wait(tcp::socket::wait_write,
-                       write_ready{retired_ ? nullptr : owner_->keep_alive(), shared_from_this()});
+    when_writable(write_ready{retired_ ? nullptr : owner_->keep_alive(), shared_from_this()});
 }
 
 RPCH_DECL void link::on_read_ready(std::error_code ec) {
@@ -135,11 +209,15 @@ RPCH_DECL bool link::read_once(std::error_code& ec) {
         if (!is_open() || retired_) return false;
     }
     if (!ec && chunks_ != nullptr && chunks_->is_done()) ec = errc::channel_closed;
-    if (begin_ == end_ && !tail_) {
-        current_.reset(); // idle links hold no block
-        begin_ = end_ = 0;
-    }
+    release_idle_input();
     return !ec && n == space.size();
+}
+
+/// Idle links hold no block.
+RPCH_DECL void link::release_idle_input() {
+    if (begin_ != end_ || tail_) return;
+    current_.reset();
+    begin_ = end_ = 0;
 }
 
 RPCH_DECL byte_span link::input_space() {
@@ -171,7 +249,7 @@ RPCH_DECL void link::roll() {
 }
 
 RPCH_DECL std::size_t link::receive_plain(byte_span space, std::error_code& ec) {
-    const std::size_t n = socket_.read_some(asio::buffer(space.data(), space.size()), ec);
+    const std::size_t n = read_some(space, ec);
     if (ec == asio::error::would_block || ec == asio::error::try_again) {
         ec = {};
         return 0;
@@ -409,7 +487,7 @@ RPCH_DECL void link::write_owned(std::vector<std::byte> bytes, std::size_t rpc_b
 RPCH_DECL std::size_t link::flush() {
     if (!is_open() || write_armed_ || !output_pending()) return 0;
     std::error_code ec;
-    const std::size_t rpc = tls_ ? flush_tls(ec) : flush_plain(ec);
+    const std::size_t rpc = memory_ ? flush_memory(ec) : tls_ ? flush_tls(ec) : flush_plain(ec);
     if (ec) { // the reading side finds out and tells the owner, once
         std::error_code ignored;
         socket_.shutdown(tcp::socket::shutdown_both, ignored);
@@ -419,7 +497,8 @@ RPCH_DECL std::size_t link::flush() {
     if (sent_ == segments_.size()) {
         segments_.clear();
         sent_ = 0;
-        if (out_block_.unique()) out_block_.reset();
+        // In memory the reader holds it until it has read: the next bytes go elsewhere.
+        if (memory_ || out_block_.unique()) out_block_.reset();
     } else
         compact_output();
     if (output_pending() && (!handshaking_ || retired_)) arm_write();
@@ -450,6 +529,20 @@ RPCH_DECL std::size_t link::flush_plain(std::error_code& ec) {
         rpc += drop_written(n);
         if (n < size) break; // the socket is full
     }
+    return rpc;
+}
+
+RPCH_DECL std::size_t link::flush_memory(std::error_code& ec) {
+    std::size_t rpc = 0;
+    const std::size_t from = sent_;
+    for (; sent_ < segments_.size(); ++sent_) {
+        const std::size_t size = segments_[sent_].size;
+        const std::size_t rpc_bytes = segments_[sent_].rpc_bytes;
+        if (!memory_.out->put(segments_[sent_], ec)) break;
+        output_bytes_ -= size;
+        rpc += rpc_bytes;
+    }
+    if (sent_ != from) memory_.out->wake_reader();
     return rpc;
 }
 
@@ -547,7 +640,10 @@ RPCH_DECL void link::end(std::error_code why) {
 
 RPCH_DECL void link::close() {
     std::error_code ignored;
-    socket_.close(ignored);
+    if (memory_)
+        memory_.close();
+    else
+        socket_.close(ignored);
     drop_output();
     drop_input();
     if (linger_timer_) linger_timer_->cancel();
@@ -576,9 +672,8 @@ RPCH_DECL void link::retire(std::chrono::milliseconds write_wait,
     linger_budget_ = detail::linger_bytes_max;
     linger_timer_ = std::make_unique<timer>(socket_.get_executor());
     close_after(write_wait);
-    std::error_code ignored;
-    if (read_armed_ || write_armed_) socket_.cancel(ignored); // they hold the owner: let it go now
-    if (handshaking_) drop_output();                          // nobody goes on with the handshake
+    if (read_armed_ || write_armed_) cancel_waits(); // they hold the owner: let it go now
+    if (handshaking_) drop_output();                 // nobody goes on with the handshake
     write_rest();
     // Later, since the owner may be looking at a PDU of ours.
     asio::post(socket_.get_executor(), [self = shared_from_this()] {
@@ -609,7 +704,7 @@ RPCH_DECL void link::write_rest() {
     lingering_ = true;
     linger_budget_ = detail::linger_bytes_max;
     close_after(linger_);
-    socket_.shutdown(tcp::socket::shutdown_send, ec);
+    end_sending();
 }
 
 /// Goes on reading for a retired link: a peer that does not get rid of its bytes may take none.
@@ -617,7 +712,7 @@ RPCH_DECL void link::read_and_drop(std::error_code ec) {
     if (!is_open()) return;
     std::array<std::byte, 4096> dropped; // NOLINT: never looked at
     while (!ec && linger_budget_ != 0) {
-        const std::size_t n = socket_.read_some(asio::buffer(dropped.data(), dropped.size()), ec);
+        const std::size_t n = read_some(dropped, ec);
         linger_budget_ -= std::min(n, linger_budget_);
     }
     // With output left, it waits: the peer is half-closed or sends too much, and may still read.
@@ -626,7 +721,7 @@ RPCH_DECL void link::read_and_drop(std::error_code ec) {
     if (ec != asio::error::would_block && ec != asio::error::try_again) return close();
     if (read_armed_) return;
     read_armed_ = true;
-    socket_.async_wait(tcp::socket::wait_read, read_ready{nullptr, shared_from_this()});
+    when_readable(read_ready{nullptr, shared_from_this()});
 }
 
 } // namespace rpch::inline RPCH_ABI::transport
