@@ -7,6 +7,8 @@
 #include <rpch/auth/users_file.hpp>
 #include <rpch/channel/actions.hpp>
 #include <rpch/channel/client.hpp>
+#include <rpch/channel/deadlines.hpp>
+#include <rpch/channel/held_rts.hpp>
 #include <rpch/channel/inbound_proxy.hpp>
 #include <rpch/channel/legs.hpp>
 #include <rpch/channel/lifetime.hpp>

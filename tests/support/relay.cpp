@@ -37,8 +37,11 @@ struct relay::pair : std::enable_shared_from_this<relay::pair> {
     std::array<char, 4096> outward{};
 };
 
-relay::relay(asio::io_context& io, std::uint16_t target)
-    : io_(io), acceptor_(io, {asio::ip::address_v4::loopback(), 0}), target_(target) {
+relay::relay(asio::io_context& io, std::vector<std::uint16_t> targets)
+    : io_(io),
+      acceptor_(io, {asio::ip::address_v4::loopback(), 0}),
+      where_(acceptor_.local_endpoint()),
+      targets_(std::move(targets)) {
     accept();
 }
 
@@ -52,13 +55,21 @@ void relay::accept() {
     acceptor_.async_accept([this](std::error_code ec, tcp::socket near) {
         if (ec) return;
         tcp::socket far(io_);
-        far.connect({asio::ip::address_v4::loopback(), target_}, ec);
+        const std::uint16_t target = targets_[pairs_.size() % targets_.size()];
+        far.connect({asio::ip::address_v4::loopback(), target}, ec);
         const auto made = std::make_shared<pair>(std::move(near), std::move(far));
         pairs_.push_back(made);
         made->carry(made->near, made->far, made->inward);
         made->carry(made->far, made->near, made->outward);
         accept();
     });
+}
+
+void relay::stop_accepting() { acceptor_.close(); }
+
+void relay::accept_again() {
+    acceptor_ = tcp::acceptor(io_, where_);
+    accept();
 }
 
 void relay::reset(std::size_t which) {

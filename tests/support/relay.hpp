@@ -13,14 +13,20 @@ namespace test {
 
 class relay {
   public:
-    relay(asio::io_context& io, std::uint16_t target);
+    relay(asio::io_context& io, std::uint16_t target)
+        : relay(io, std::vector<std::uint16_t>{target}) {}
+    /// A balancer: each connection goes to the next of the targets.
+    relay(asio::io_context& io, std::vector<std::uint16_t> targets);
     relay(const relay&) = delete;
     relay& operator=(const relay&) = delete;
     ~relay();
 
-    [[nodiscard]] std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+    [[nodiscard]] std::uint16_t port() const { return where_.port(); }
     /// @return connections accepted so far.
     [[nodiscard]] std::size_t connections() const { return pairs_.size(); }
+    /// Refuses connections, and takes them again on the same port.
+    void stop_accepting();
+    void accept_again();
     /// Resets both sides of the connection that was accepted as number `which`, from 0.
     void reset(std::size_t which);
 
@@ -30,7 +36,8 @@ class relay {
 
     asio::io_context& io_;
     asio::ip::tcp::acceptor acceptor_;
-    std::uint16_t target_;
+    asio::ip::tcp::endpoint where_;
+    std::vector<std::uint16_t> targets_;
     std::vector<std::shared_ptr<pair>> pairs_;
 };
 

@@ -114,11 +114,10 @@ bool proxy_session<Machine>::place_successor(const FirstPdu& first) {
         this->mutable_machine().on_first_pdu_waiting(this->now());
         return false;
     }
-    // A channel that is being handed over to another proxy, or not open yet, does not concern this
-    // request: to the server it is a successor like one at another proxy (IN_R1, OUT_R1).
-    if (why == errc::unexpected_pdu) return true;
-    this->protocol_error(http_leg_, why);
-    return false;
+    // A channel that is being handed over to another proxy does not concern this request, nor one
+    // whose IN_R1/A5 is still on its way: to the server this is a successor like one at another
+    // proxy (IN_R1, OUT_R1), and the server compares the cookies.
+    return true;
 }
 
 template <class Machine>
