@@ -64,6 +64,7 @@
 #include <rpch/ndr/transfer_syntax.hpp>
 #include <rpch/ndr/types.hpp>
 #include <rpch/ndr/union.hpp>
+#include <rpch/proxy/http_front.hpp>
 #include <rpch/proxy/proxy.hpp>
 #include <rpch/proxy/proxy_settings.hpp>
 #include <rpch/proxy/routes.hpp>

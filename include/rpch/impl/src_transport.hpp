@@ -11,6 +11,7 @@
 
 #include <rpch/client/impl/connections.ipp>
 #include <rpch/client/impl/session.ipp>
+#include <rpch/proxy/impl/http_front.ipp>
 #include <rpch/proxy/impl/proxy.ipp>
 #include <rpch/proxy/impl/routes.ipp>
 #include <rpch/proxy/impl/sessions.ipp>

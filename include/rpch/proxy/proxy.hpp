@@ -15,6 +15,10 @@
 
 namespace rpch::inline RPCH_ABI {
 
+namespace detail {
+class http_front;
+} // namespace detail
+
 /// Serves RPC over HTTP v2 clients and connects them to `ncacn_http` servers. Everything runs on
 /// one strand of the executor. Destroying the proxy closes all its connections.
 class proxy {
@@ -50,11 +54,9 @@ class proxy {
     /// strand.
     [[nodiscard]] std::uint64_t copied_bytes() const noexcept;
 
-    class impl;
-
   private:
-    explicit proxy(std::shared_ptr<impl> made) noexcept : impl_(std::move(made)) {}
-    std::shared_ptr<impl> impl_;
+    explicit proxy(std::shared_ptr<detail::http_front> made) noexcept : front_(std::move(made)) {}
+    std::shared_ptr<detail::http_front> front_;
 };
 
 } // namespace rpch::inline RPCH_ABI

@@ -1,0 +1,120 @@
+#include <rpch/proxy/http_front.hpp>
+
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include <rpch/proxy/sessions.hpp>
+#include <rpch/transport/random.hpp>
+
+#include <asio/dispatch.hpp>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+RPCH_DECL result<std::shared_ptr<const access_rules>>
+read_access_rules(const std::string& valid_ports_text, const std::string& users_path,
+                  std::string* why) {
+    const auto explain = [why](std::string text) {
+        if (why != nullptr) *why = std::move(text);
+        return fail(errc::bad_setting);
+    };
+    auto rules = std::make_shared<access_rules>();
+    std::string bad_entry;
+    auto targets = valid_ports::parse(valid_ports_text, &bad_entry);
+    if (!targets) return explain("ValidPorts: cannot read the entry '" + bad_entry + "'");
+    rules->targets = std::move(*targets);
+    if (!users_path.empty()) {
+        std::ifstream file(users_path, std::ios::binary);
+        if (!file) return explain("cannot open the users file " + users_path);
+        const std::string text{std::istreambuf_iterator<char>(file), {}};
+        std::size_t line = 0;
+        auto users = auth::users_file::parse(text, &line);
+        if (!users)
+            return explain("users file, line " + std::to_string(line) + ": " +
+                           users.error().message());
+        rules->users = std::move(*users);
+    }
+    return std::shared_ptr<const access_rules>(std::move(rules));
+}
+
+/// @return what is wrong with settings that contradict each other, or nothing.
+RPCH_DECL std::string check_settings(const proxy_settings& s) {
+    const auto window_ok = [](std::uint32_t window) {
+        return window >= limits::receive_window_min && window <= limits::receive_window_max;
+    };
+    if (!s.allow_anonymous && !s.allow_basic)
+        return "nobody could log on: allow an authentication scheme or anonymous users";
+    if (s.allow_basic && s.users_file.empty()) return "Basic authentication needs a users file";
+    if (!window_ok(s.in_receive_window) || !window_ok(s.out_receive_window))
+        return "a receive window must be 8192 to 262144 bytes";
+    if (s.channel_lifetime < limits::channel_lifetime_min ||
+        s.channel_lifetime > limits::channel_lifetime_max)
+        return "a channel lifetime must be 131072 to 2147483648 bytes";
+    return {};
+}
+
+RPCH_DECL result<std::shared_ptr<http_front>>
+http_front::make(std::shared_ptr<transport::strand_context> context, proxy_settings settings,
+                 connect_function route, std::string* why) {
+    const auto refuse = [why](std::string text) {
+        if (why != nullptr) *why = std::move(text);
+        return fail(errc::bad_setting);
+    };
+    if (auto wrong = check_settings(settings); !wrong.empty()) return refuse(std::move(wrong));
+    auto rules = read_access_rules(settings.valid_ports, settings.users_file, why);
+    if (!rules) return fail(rules.error());
+    std::array<std::byte, 8> random{};
+    if (const auto ec = transport::random_bytes(random)) return fail(ec);
+    const auto seed = core::load<std::uint64_t>(random.data(), core::byte_order::little);
+    auto shared = std::make_shared<proxy_shared>(std::move(context), seed);
+    shared->rules = std::move(*rules);
+    if (settings.allow_basic) shared->workers = std::make_unique<asio::thread_pool>(1);
+    shared->settings = std::move(settings);
+    shared->connect =
+        route ? std::move(route) : connect_by_tcp(shared->context, shared->settings.connect_wait);
+    return std::shared_ptr<http_front>(new http_front(std::move(shared)));
+}
+
+RPCH_DECL result<std::uint16_t> http_front::listen(const transport::host_port& where,
+                                                   std::shared_ptr<transport::tls_context> tls) {
+    if (!tls && !shared_->settings.allow_plain) return fail(errc::bad_setting);
+    auto opened = transport::listener::open(
+        shared_->context->on, where,
+        [weak = std::weak_ptr(shared_), tls = std::move(tls)](transport::tcp::socket socket) {
+            const auto shared = weak.lock();
+            if (!shared) return;
+            if (shared->connections >= shared->settings.connections_max)
+                return shared->log("connection refused: too many");
+            std::make_shared<http_connection>(shared)->start(std::move(socket), tls);
+        });
+    if (!opened) return fail(opened.error());
+    const std::uint16_t port = (*opened)->endpoint().port();
+    listeners_.push_back(std::move(*opened));
+    return port;
+}
+
+RPCH_DECL std::error_code http_front::reload(const std::string& valid_ports_text,
+                                             std::string* why) {
+    auto rules = read_access_rules(valid_ports_text, shared_->settings.users_file, why);
+    if (!rules) return rules.error();
+    asio::dispatch(shared_->context->on,
+                   [shared = shared_, fresh = std::move(*rules)] { shared->rules = fresh; });
+    return {};
+}
+
+RPCH_DECL void http_front::stop_listening() {
+    for (const auto& each : listeners_) each->close();
+    listeners_.clear();
+}
+
+RPCH_DECL void http_front::close() {
+    stop_listening();
+    const auto live = shared_->live; // ending one takes it out of the set
+    for (proxy_connection* each : live)
+        if (shared_->live.count(each) != 0) each->end();
+}
+
+RPCH_DECL std::size_t http_front::connections() const noexcept { return shared_->connections; }
+
+} // namespace rpch::inline RPCH_ABI::detail
