@@ -64,11 +64,13 @@
 #include <rpch/ndr/transfer_syntax.hpp>
 #include <rpch/ndr/types.hpp>
 #include <rpch/ndr/union.hpp>
+#include <rpch/proxy/backend.hpp>
 #include <rpch/proxy/http_front.hpp>
 #include <rpch/proxy/proxy.hpp>
 #include <rpch/proxy/proxy_settings.hpp>
 #include <rpch/proxy/routes.hpp>
 #include <rpch/proxy/sessions.hpp>
+#include <rpch/proxy/tcp_backend.hpp>
 #include <rpch/proxy/valid_ports.hpp>
 #include <rpch/result.hpp>
 #include <rpch/rts/client_address.hpp>

@@ -70,8 +70,16 @@ void add_proxy(CLI::App& app, tool::proxy_options& o) {
                    "are refused; a second signal does not wait")
         ->check(CLI::Range(std::uint32_t{0}, drain_max_s))
         ->capture_default_str();
-    app.footer("Example:\n  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
+    app.add_option("--tcp-backend", o.tcp_backends,
+                   "HOST:PORT=HOST:PORT, may be repeated: requests for the left side, which "
+                   "--valid-ports must name as well, go to a server on plain ncacn_ip_tcp at the "
+                   "right side; IN and OUT channel must reach the same rpch process")
+        ->allow_extra_args(false);
+    app.footer("Examples:\n  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
                "      --valid-ports 'files:6001-6004' --auth basic --users users\n"
+               "  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
+               "      --valid-ports 'dc1:135;dc1:49152' --auth basic --users users \\\n"
+               "      --tcp-backend dc1:135=10.0.0.5:135 --tcp-backend dc1:49152=10.0.0.5:49152\n"
                "SIGHUP reads the users file again.");
 }
 

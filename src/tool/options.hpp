@@ -34,6 +34,7 @@ struct proxy_options {
     std::uint32_t receive_window = rpch::limits::receive_window_max;
     std::uint32_t connection_timeout_s = rpch::limits::connection_timeout_min_ms / 1000;
     std::uint32_t drain_s = 2;
+    std::vector<std::string> tcp_backends;
 };
 
 struct passwd_options {

@@ -44,6 +44,11 @@ int run_proxy(const proxy_options& options) {
         return refuse("say who may log on: --auth basic with --users, or --auth none");
     if (options.cert.empty() && !options.allow_plain)
         return refuse("give --cert and --key, or --allow-plain for HTTP without TLS");
+    for (const std::string& text : options.tcp_backends) {
+        const auto backend = rpch::parse_tcp_backend(text);
+        if (!backend) return refuse("--tcp-backend wants HOST:PORT=HOST:PORT, not '" + text + "'");
+        settings.tcp_backends.push_back(*backend);
+    }
     const auto where = rpch::transport::parse_host_port(options.listen);
     if (!where) return refuse("--listen wants ADDRESS:PORT, not '" + options.listen + "'");
 

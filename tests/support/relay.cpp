@@ -11,9 +11,14 @@ namespace test {
 using asio::ip::tcp;
 
 struct relay::pair : std::enable_shared_from_this<relay::pair> {
-    pair(tcp::socket a, tcp::socket b) : near(std::move(a)), far(std::move(b)) {}
+    pair(tcp::socket a, tcp::socket b, std::shared_ptr<bool> pause)
+        : near(std::move(a)), far(std::move(b)), paused(std::move(pause)) {}
 
     void carry(tcp::socket& from, tcp::socket& to, std::array<char, 4096>& buffer) {
+        if (*paused && &from == &near) {
+            held = true;
+            return;
+        }
         from.async_read_some(asio::buffer(buffer), [this, &from, &to, &buffer,
                                                     self = shared_from_this()](std::error_code ec,
                                                                                std::size_t n) {
@@ -33,6 +38,8 @@ struct relay::pair : std::enable_shared_from_this<relay::pair> {
 
     tcp::socket near;
     tcp::socket far;
+    std::shared_ptr<bool> paused;
+    bool held = false; // nothing is being read from `near`
     std::array<char, 4096> inward{};
     std::array<char, 4096> outward{};
 };
@@ -57,7 +64,7 @@ void relay::accept() {
         tcp::socket far(io_);
         const std::uint16_t target = targets_[pairs_.size() % targets_.size()];
         far.connect({asio::ip::address_v4::loopback(), target}, ec);
-        const auto made = std::make_shared<pair>(std::move(near), std::move(far));
+        const auto made = std::make_shared<pair>(std::move(near), std::move(far), paused_);
         pairs_.push_back(made);
         made->carry(made->near, made->far, made->inward);
         made->carry(made->far, made->near, made->outward);
@@ -70,6 +77,13 @@ void relay::stop_accepting() { acceptor_.close(); }
 void relay::accept_again() {
     acceptor_ = tcp::acceptor(io_, where_);
     accept();
+}
+
+void relay::pause(bool wanted) {
+    *paused_ = wanted;
+    for (const auto& each : pairs_)
+        if (!wanted && std::exchange(each->held, false))
+            each->carry(each->near, each->far, each->inward);
 }
 
 void relay::reset(std::size_t which) {

@@ -27,6 +27,8 @@ class relay {
     /// Refuses connections, and takes them again on the same port.
     void stop_accepting();
     void accept_again();
+    /// Stops reading what comes from those who connected, or goes on.
+    void pause(bool wanted);
     /// Resets both sides of the connection that was accepted as number `which`, from 0.
     void reset(std::size_t which);
 
@@ -38,6 +40,7 @@ class relay {
     asio::ip::tcp::acceptor acceptor_;
     asio::ip::tcp::endpoint where_;
     std::vector<std::uint16_t> targets_;
+    std::shared_ptr<bool> paused_ = std::make_shared<bool>(false);
     std::vector<std::shared_ptr<pair>> pairs_;
 };
 

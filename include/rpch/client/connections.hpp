@@ -39,7 +39,7 @@ class http_session final : public transport::channel_driver<channel::client>,
     void open_leg(channel::leg which) override;
     bool past_preamble(channel::leg which, transport::link& from) override;
     void on_secured(transport::link& from) override;
-    void deliver(const core::split_view& pdu) override;
+    void deliver(const transport::pdu_ref& pdu) override;
     void produce() override;
     void promoted(channel::leg which) override;
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;

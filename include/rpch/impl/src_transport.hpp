@@ -11,10 +11,12 @@
 
 #include <rpch/client/impl/connections.ipp>
 #include <rpch/client/impl/session.ipp>
+#include <rpch/proxy/impl/backend.ipp>
 #include <rpch/proxy/impl/http_front.ipp>
 #include <rpch/proxy/impl/proxy.ipp>
 #include <rpch/proxy/impl/routes.ipp>
 #include <rpch/proxy/impl/sessions.ipp>
+#include <rpch/proxy/impl/tcp_backend.ipp>
 #include <rpch/server/impl/served_calls.ipp>
 #include <rpch/server/impl/server.ipp>
 #include <rpch/server/impl/sessions.ipp>

@@ -54,6 +54,9 @@ class proxy {
     /// strand.
     [[nodiscard]] std::uint64_t copied_bytes() const noexcept;
 
+    /// @return buffers of 64 KiB that connections hold now; idle ones hold none. On the strand.
+    [[nodiscard]] std::size_t buffers() const noexcept;
+
   private:
     explicit proxy(std::shared_ptr<detail::http_front> made) noexcept : front_(std::move(made)) {}
     std::shared_ptr<detail::http_front> front_;

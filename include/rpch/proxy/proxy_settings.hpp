@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <rpch/limits.hpp>
+#include <rpch/proxy/tcp_backend.hpp>
 
 namespace rpch::inline RPCH_ABI {
 
@@ -17,6 +19,10 @@ namespace rpch::inline RPCH_ABI {
 struct proxy_settings {
     /// `host:port` and `host:first-last`, separated by `;`. What is not named is refused.
     std::string valid_ports;
+    /// Targets that are plain DCE/RPC servers; `valid_ports` must name them as well. IN and OUT
+    /// channel of a virtual connection meet in this process: a load balancer in front must send
+    /// both to the same one.
+    std::vector<tcp_backend> tcp_backends;
     /// AllowAnonymous: requests without credentials are served.
     bool allow_anonymous = false;
     /// Basic authentication against `users_file`.

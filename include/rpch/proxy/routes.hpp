@@ -8,9 +8,9 @@
 #include <string>
 #include <system_error>
 
-#include <rpch/transport/channel_driver.hpp>
 #include <rpch/transport/connector.hpp>
 #include <rpch/transport/link.hpp>
+#include <rpch/transport/rendezvous.hpp>
 
 namespace rpch::inline RPCH_ABI::detail {
 
@@ -35,6 +35,10 @@ using connect_function =
 /// @param limit  for name resolution and all addresses together.
 [[nodiscard]] RPCH_DECL connect_function
 connect_by_tcp(std::shared_ptr<transport::strand_context> context, std::chrono::milliseconds limit);
+
+/// Each channel is joined to a server role in this process, whatever its target.
+[[nodiscard]] RPCH_DECL connect_function
+connect_in_memory(std::shared_ptr<transport::rendezvous> server);
 
 } // namespace rpch::inline RPCH_ABI::detail
 

@@ -66,7 +66,7 @@ class virtual_connection final : public transport::server_side, public call_sink
     void fault(std::uint32_t call_id, rpc_status status) override;
 
   protected:
-    void deliver(const core::split_view& pdu) override;
+    void deliver(const transport::pdu_ref& pdu) override;
     void opened() override;
     void produce() override;
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;

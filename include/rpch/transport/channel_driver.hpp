@@ -50,8 +50,8 @@ class channel_driver : public link_owner,
     virtual void open_leg(leg which) = 0;
     /// Looks at what stands before the PDUs. @return true once `which` carries PDUs.
     virtual bool past_preamble(leg which, link& from) = 0;
-    /// An RPC PDU for the upper layer; the view ends with the call.
-    virtual void deliver(const core::split_view&) {}
+    /// An RPC PDU for the upper layer; the reference ends with the call.
+    virtual void deliver(const pdu_ref&) {}
     /// Action `respond`.
     virtual void answer_success(leg, std::uint32_t) {}
     /// Action `refuse`.
@@ -299,7 +299,7 @@ class channel_driver : public link_owner,
         if (current != nullptr) forward(a.to, *current);
     }
     void perform_one(const channel::action::deliver&, const pdu_ref* current) {
-        if (current != nullptr) deliver(current->view);
+        if (current != nullptr) deliver(*current);
     }
     void perform_one(const channel::action::respond& a, const pdu_ref*) {
         answer_success(a.to, a.content_length);

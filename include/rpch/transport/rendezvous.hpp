@@ -46,6 +46,7 @@ class server_side : public channel_driver<channel::server> {
     void settled() override;
 
     [[nodiscard]] const rts::cookie& cookie() const noexcept { return cookie_; }
+    [[nodiscard]] rendezvous& meeting_place() const noexcept { return *at_; }
 
   private:
     std::shared_ptr<rendezvous> at_;
@@ -110,6 +111,11 @@ class rendezvous : public std::enable_shared_from_this<rendezvous> {
 
     /// Takes a TCP connection to an `ncacn_http` endpoint and greets it.
     void accept(tcp::socket socket);
+
+    /// Makes a connection to the server role within the process; it carries no banner.
+    /// @param from  address of the client, for logs.
+    /// @return the caller's end, which was not started.
+    [[nodiscard]] std::shared_ptr<link> connect_in_memory(link_owner& caller, std::string from);
 
     /// @return the virtual connection of this cookie, made and started if it is new; null if it can
     /// not be made.

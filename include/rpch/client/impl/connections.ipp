@@ -305,9 +305,9 @@ RPCH_DECL void http_session::on_failure_response(const http::response_info& resp
     perform(nullptr);
 }
 
-RPCH_DECL void http_session::deliver(const core::split_view& pdu) {
-    const std::size_t size = pdu.size();
-    if (!association_ended_) association_ended_ = on_rpc_pdu(pdu);
+RPCH_DECL void http_session::deliver(const transport::pdu_ref& pdu) {
+    const std::size_t size = pdu.view.size();
+    if (!association_ended_) association_ended_ = on_rpc_pdu(pdu.view);
     mutable_machine().on_consumed(size, now(), actions());
 }
 

@@ -1,10 +1,12 @@
 #include <rpch/proxy/http_front.hpp>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
 #include <utility>
 
+#include <rpch/proxy/backend.hpp>
 #include <rpch/proxy/sessions.hpp>
 #include <rpch/transport/random.hpp>
 
@@ -54,6 +56,45 @@ RPCH_DECL std::string check_settings(const proxy_settings& s) {
     return {};
 }
 
+/// @return what is wrong with the TCP backends, or nothing.
+RPCH_DECL std::string check_backends(const std::vector<tcp_backend>& backends,
+                                     const valid_ports& targets) {
+    for (auto each = backends.begin(); each != backends.end(); ++each) {
+        const transport::host_port& target = each->target;
+        const std::string name = target.host + ":" + std::to_string(target.port);
+        if (target.host.empty() || target.port == 0 || each->address.host.empty() ||
+            each->address.port == 0)
+            return "a TCP backend needs host and port of target and address";
+        if (std::any_of(backends.begin(), each,
+                        [&](const tcp_backend& other) { return other.serves(target); }))
+            return "two TCP backends have the target " + name;
+        if (!targets.allows(target.host, target.port))
+            return "ValidPorts does not name " + name + ", the target of a TCP backend";
+    }
+    return {};
+}
+
+/// Channels to the target of a backend are joined to the server role here, others go by TCP.
+RPCH_DECL connect_function route_of(const proxy_shared& shared, std::uint64_t hash_seed) {
+    auto by_tcp = connect_by_tcp(shared.context, shared.settings.connect_wait);
+    if (shared.settings.tcp_backends.empty()) return by_tcp;
+    std::vector<std::shared_ptr<backend>> backends;
+    for (const tcp_backend& each : shared.settings.tcp_backends)
+        backends.push_back(backend::make(shared.context, hash_seed,
+                                         {.where = each,
+                                          .connect_wait = shared.settings.connect_wait,
+                                          .first_pdu_wait = shared.settings.first_pdu_wait,
+                                          .receive_window = shared.settings.in_receive_window,
+                                          .log = shared.settings.log}));
+    return [by_tcp = std::move(by_tcp), backends = std::move(backends)](const wanted_link& wanted,
+                                                                        link_handler done) {
+        for (const auto& each : backends)
+            if (each->settings().where.serves(wanted.target))
+                return each->connect(wanted, std::move(done));
+        return by_tcp(wanted, std::move(done));
+    };
+}
+
 RPCH_DECL result<std::shared_ptr<http_front>>
 http_front::make(std::shared_ptr<transport::strand_context> context, proxy_settings settings,
                  connect_function route, std::string* why) {
@@ -64,6 +105,8 @@ http_front::make(std::shared_ptr<transport::strand_context> context, proxy_setti
     if (auto wrong = check_settings(settings); !wrong.empty()) return refuse(std::move(wrong));
     auto rules = read_access_rules(settings.valid_ports, settings.users_file, why);
     if (!rules) return fail(rules.error());
+    if (auto wrong = check_backends(settings.tcp_backends, (*rules)->targets); !wrong.empty())
+        return refuse(std::move(wrong));
     std::array<std::byte, 8> random{};
     if (const auto ec = transport::random_bytes(random)) return fail(ec);
     const auto seed = core::load<std::uint64_t>(random.data(), core::byte_order::little);
@@ -71,8 +114,7 @@ http_front::make(std::shared_ptr<transport::strand_context> context, proxy_setti
     shared->rules = std::move(*rules);
     if (settings.allow_basic) shared->workers = std::make_unique<asio::thread_pool>(1);
     shared->settings = std::move(settings);
-    shared->connect =
-        route ? std::move(route) : connect_by_tcp(shared->context, shared->settings.connect_wait);
+    shared->connect = route ? std::move(route) : route_of(*shared, seed);
     return std::shared_ptr<http_front>(new http_front(std::move(shared)));
 }
 

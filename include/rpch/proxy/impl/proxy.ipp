@@ -47,6 +47,10 @@ RPCH_DECL void proxy::close() {
 
 RPCH_DECL std::size_t proxy::connections() const noexcept { return front_->connections(); }
 
+RPCH_DECL std::size_t proxy::buffers() const noexcept {
+    return front_->shared().context->pool->lent();
+}
+
 RPCH_DECL std::uint64_t proxy::copied_bytes() const noexcept {
     return front_->shared().context->pool->copied();
 }

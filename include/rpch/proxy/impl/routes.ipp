@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <asio/post.hpp>
+
 namespace rpch::inline RPCH_ABI::detail {
 
 RPCH_DECL connect_function connect_by_tcp(std::shared_ptr<transport::strand_context> context,
@@ -19,6 +21,21 @@ RPCH_DECL connect_function connect_by_tcp(std::shared_ptr<transport::strand_cont
         attempt->start();
         return [weak = std::weak_ptr(attempt)] { // its own operations keep it
             if (const auto connecting = weak.lock()) connecting->cancel();
+        };
+    };
+}
+
+RPCH_DECL connect_function connect_in_memory(std::shared_ptr<transport::rendezvous> server) {
+    return [server = std::move(server)](const wanted_link& wanted, link_handler done) {
+        // The handler owns the channel, and the channel what is returned here.
+        const auto attempt = std::make_shared<link_handler>(std::move(done));
+        asio::post(server->context()->on,
+                   [server, attempt, &owner = wanted.owner, client = wanted.client] {
+                       if (const auto still = std::exchange(*attempt, nullptr))
+                           still({}, server->connect_in_memory(owner, client), {});
+                   });
+        return [weak = std::weak_ptr(attempt)] {
+            if (const auto pending = weak.lock()) *pending = nullptr;
         };
     };
 }

@@ -47,9 +47,9 @@ RPCH_DECL void virtual_connection::opened() {
     calls_.set_client_address(address_text(machine().client()));
 }
 
-RPCH_DECL void virtual_connection::deliver(const core::split_view& pdu) {
-    const std::size_t size = pdu.size();
-    if (!association_ended_) association_ended_ = calls_.on_pdu(pdu, self());
+RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
+    const std::size_t size = pdu.view.size();
+    if (!association_ended_) association_ended_ = calls_.on_pdu(pdu.view, self());
     mutable_machine().on_consumed(size, now(), actions());
 }
 

@@ -153,6 +153,14 @@ RPCH_DECL void rendezvous::accept(tcp::socket socket) {
     fresh->start(std::move(made));
 }
 
+RPCH_DECL std::shared_ptr<link> rendezvous::connect_in_memory(link_owner& caller,
+                                                              std::string from) {
+    const auto fresh = std::make_shared<newcomer>(shared_from_this(), std::move(from));
+    auto [ours, theirs] = make_link_pair(context_->on, context_->pool, *fresh, caller);
+    fresh->start(std::move(ours));
+    return std::move(theirs);
+}
+
 RPCH_DECL std::shared_ptr<server_side> rendezvous::find(const rts::cookie& cookie) const {
     const auto known = sides_.find(cookie);
     if (known == sides_.end()) return nullptr;
