@@ -6,6 +6,7 @@ A test file is a set of functions marked with @case(...). It is called as
 and ends with 0 (passed), 1 (failed) or 77 (skipped, the peer is not installed). Whatever a case
 starts it ends, by process id; every listener is on 127.0.0.1 with a port that the kernel picks.
 """
+import collections
 import os
 import queue
 import re
@@ -64,6 +65,7 @@ AVAILABLE = {
     'tshark': lambda: shutil.which('tshark') is not None,
     'openssl': lambda: shutil.which('openssl') is not None,
     'curl': lambda: shutil.which('curl') is not None,
+    'haproxy': lambda: shutil.which('haproxy') is not None,
     'the right to capture on lo': captures,
 }
 
@@ -74,16 +76,21 @@ def expect(good, what):
 
 
 class Program:
-    """A long-running command of the program under test."""
+    """A long-running command of the program under test.
 
-    def __init__(self, words, listeners):
+    `log` holds the latest lines of its log; `take_log` is called with each of them."""
+
+    def __init__(self, words, listeners, take_log=None):
         self.words = words
-        self.log = []
+        self.log = collections.deque(maxlen=1000)
+        self.take_log = take_log
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, errors='replace')
         self.lines = queue.Queue()
-        for stream, take in ((self.process.stdout, self.lines.put), (self.process.stderr, self.log.append)):
-            threading.Thread(target=self.read, args=(stream, take), daemon=True).start()
+        self.readers = [threading.Thread(target=self.read, args=(stream, take), daemon=True) for stream, take in (
+            (self.process.stdout, self.lines.put), (self.process.stderr, self.logged))]
+        for reader in self.readers:
+            reader.start()
         self.ports = [self.port() for _ in range(listeners)]
 
     @staticmethod
@@ -91,6 +98,14 @@ class Program:
         for line in stream:
             take(line.rstrip('\n'))
         take('')                                            # the stream ended
+
+    def logged(self, line):
+        self.log.append(line)
+        if self.take_log:
+            self.take_log(line)
+
+    def latest(self, count=10):
+        return list(self.log)[-count:]
 
     def port(self):
         try:
@@ -100,7 +115,7 @@ class Program:
         found = re.fullmatch(r'listening on (?:127\.0\.0\.1):([0-9]+)', line)
         if not found:
             self.kill()
-            raise Failed('%s\n  said: %s\n  %s' % (' '.join(self.words), line, '\n  '.join(self.log[-10:])))
+            raise Failed('%s\n  said: %s\n  %s' % (' '.join(self.words), line, '\n  '.join(self.latest())))
         return int(found.group(1))
 
     def kill(self):
@@ -108,19 +123,21 @@ class Program:
             self.process.kill()
             self.process.wait()
 
-    def stop(self):
+    def stop(self, wait=15):
         """SIGTERM must end it, cleanly."""
         if self.process.poll() is not None:
             raise Failed('%s ended by itself with %d\n  %s' % (
-                self.words[1], self.process.returncode, '\n  '.join(self.log[-10:])))
+                self.words[1], self.process.returncode, '\n  '.join(self.latest())))
         self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(15)
+            code = self.process.wait(wait)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise Failed('%s did not end within 15 s of SIGTERM' % self.words[1])
+            raise Failed('%s did not end within %d s of SIGTERM' % (self.words[1], wait))
+        for reader in self.readers:
+            reader.join(5)                                  # the log is whole
         expect(code == 0, '%s ended with %d after SIGTERM\n  %s' % (
-            self.words[1], code, '\n  '.join(self.log[-10:])))
+            self.words[1], code, '\n  '.join(self.latest())))
 
 
 class Tap:
@@ -195,7 +212,7 @@ class Lab:
             tap.close()
         if kind is not None:
             for one in self.running:
-                print('--- log of %s' % ' '.join(one.words[1:]), *one.log[-25:], sep='\n    ', file=sys.stderr)
+                print('--- log of %s' % ' '.join(one.words[1:]), *one.latest(25), sep='\n    ', file=sys.stderr)
         shutil.rmtree(self.room, ignore_errors=True)
         if worst and kind is None:
             raise worst
