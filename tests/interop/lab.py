@@ -65,6 +65,7 @@ AVAILABLE = {
     'tshark': lambda: shutil.which('tshark') is not None,
     'openssl': lambda: shutil.which('openssl') is not None,
     'curl': lambda: shutil.which('curl') is not None,
+    'nginx': lambda: shutil.which('nginx') is not None,
     'haproxy': lambda: shutil.which('haproxy') is not None,
     'the right to capture on lo': captures,
 }
@@ -84,6 +85,7 @@ class Program:
         self.words = words
         self.log = collections.deque(maxlen=1000)
         self.take_log = take_log
+        self.stopped = False
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, errors='replace')
         self.lines = queue.Queue()
@@ -125,6 +127,7 @@ class Program:
 
     def stop(self, wait=15):
         """SIGTERM must end it, cleanly."""
+        self.stopped = True
         if self.process.poll() is not None:
             raise Failed('%s ended by itself with %d\n  %s' % (
                 self.words[1], self.process.returncode, '\n  '.join(self.latest())))
@@ -197,13 +200,18 @@ class Lab:
         self.room = tempfile.mkdtemp(prefix='rpch_interop.')
         self.running = []
         self.taps = []
+        self.last = []
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, why, trace):
         worst = None
+        for do in reversed(self.last):
+            do()
         for one in reversed(self.running):
+            if one.stopped:
+                continue
             try:
                 one.stop()
             except Failed as failed:
@@ -219,6 +227,10 @@ class Lab:
 
     def path(self, name):
         return os.path.join(self.room, name)
+
+    def on_exit(self, do):
+        """Called before the program is stopped; the latest first."""
+        self.last.append(do)
 
     def start(self, *words, listeners):
         one = Program([self.program, *words], listeners)
@@ -251,6 +263,8 @@ class Lab:
     def certificate(self, name=''):
         """A self-signed certificate of this machine's loopback address; its key is beside it."""
         cert, key = self.path(name + 'cert.pem'), self.path(name + 'key.pem')
+        if os.path.exists(cert):
+            return cert
         subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
                         '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=localhost',
                         '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],

@@ -43,7 +43,7 @@ COUNTED = {
 CUT_OFF = re.compile(r'closing connections that are open: ([0-9]+)')
 
 HAPROXY = """global
-    maxconn 4000
+    maxconn 400
     nbthread {threads}
     stats socket {room}/admin level admin
 defaults

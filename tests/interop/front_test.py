@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""HAProxy and nginx in front of a farm of `rpch proxy` processes, by the recipes that docs/deployment.md gives."""
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+
+from lab import AVAILABLE, Failed, case, expect, free_port, main, run
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir)
+RECIPES = os.path.join(ROOT, 'examples', 'deployment')
+RPCECHO = '60a15ec5-4de8-11d7-a637-005056a20182@1.0'
+FARM = 3
+
+
+def recipe(lab, name, change=lambda text: text):
+    """The recipe of this name for the farm of the lab, with its placeholders filled in."""
+    lab.front_port = free_port()
+    cert, key = lab.certificate(), lab.path('key.pem')
+    both = lab.path('both.pem')
+    with open(both, 'w') as out:
+        for part in (cert, key):
+            with open(part) as file:
+                out.write(file.read())
+    values = {'LISTEN': '127.0.0.1:%d' % lab.front_port, 'CERTIFICATE': cert, 'KEY': key,
+              'CERTIFICATE_AND_KEY': both, 'PROXIES_CA': cert, 'PROXIES_NAME': 'localhost',
+              'ADMIN_SOCKET': lab.path('admin')}
+    values.update(('PROXY%d' % (i + 1), '127.0.0.1:%d' % port) for i, port in enumerate(lab.farm))
+    with open(os.path.join(RECIPES, name)) as file:
+        text = change(file.read())
+    for word in re.findall('@([A-Z0-9_]+)@', text):
+        expect(word in values, '%s has the unknown placeholder @%s@' % (name, word))
+    return re.sub('@([A-Z0-9_]+)@', lambda found: values[found.group(1)], text)
+
+
+def written(lab, name, text):
+    with open(lab.path(name), 'w') as out:
+        out.write(text)
+    return lab.path(name)
+
+
+def start_front(lab, words):
+    log = lab.path('front.log')
+    with open(log, 'w') as out:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    lab.on_exit(lambda: end(process))
+    give_up = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(('127.0.0.1', lab.front_port), 1).close()
+            break
+        except OSError:
+            if process.poll() is not None or time.monotonic() > give_up:
+                with open(log) as file:
+                    raise Failed('%s did not come up:\n%s' % (words[0], file.read()[-3000:]))
+            time.sleep(0.05)
+    lab.at = '127.0.0.1:%d' % lab.front_port
+
+
+def end(process):
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def haproxy(lab, name, **how):
+    # the limit of open files is the machine's, not the recipe's
+    conf = written(lab, 'haproxy.cfg', re.sub('maxconn [0-9]+', 'maxconn 200', recipe(lab, name, **how)))
+    code, said = run(['haproxy', '-c', '-f', conf], 20)
+    expect(code == 0 and 'WARNING' not in said, 'haproxy does not like %s:\n%s' % (name, said))
+    start_front(lab, ['haproxy', '-db', '-f', conf])
+
+
+def nginx(lab, name, **how):
+    # whatever it writes goes to the lab's folder
+    folders = ''.join('    %s_temp_path %s;\n' % (what, lab.path('nginx.' + what))
+                      for what in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
+    text = recipe(lab, name, **how).replace('http {\n', 'http {\n' + folders, 1)
+    conf = written(lab, 'nginx.conf', text)
+    start_front(lab, ['nginx', '-p', lab.room, '-e', lab.path('error.log'), '-c', conf, '-g',
+                      'daemon off; master_process off; pid %s;' % lab.path('nginx.pid')])
+
+
+def start_farm(lab, tls=False):
+    lab.serve()
+    lab.farm, lab.members = [], []
+    for _ in range(FARM):
+        lab.proxy(tls=tls)
+        lab.farm.append(lab.port)
+        lab.members.append(lab.running[-1])
+
+
+def opened(lab):
+    """The channels that each proxy of the farm opened: [(IN, OUT)]."""
+    return [tuple(sum(' %s channel of ' % way in ' ' + line and line.endswith(' open') for line in one.log)
+                  for way in ('IN', 'OUT')) for one in lab.members]
+
+
+def rpch_call(lab, opnum, stub):
+    with open(lab.path('stub'), 'wb') as out:
+        out.write(stub)
+    code, said = run([lab.program, 'call', 'ncacn_http:127.0.0.1[%d,RpcProxy=%s]' % (lab.http, lab.at), RPCECHO,
+                      str(opnum), '--stub', '@' + lab.path('stub'), '--ca', lab.path('cert.pem')], 30)
+    expect(code == 0, 'rpch call: ' + said[-2000:])
+    return bytes.fromhex(said.strip())
+
+
+def calls_of_rpch(lab):
+    """Verified calls, one with more contents than any window."""
+    for _ in range(FARM):
+        expect(rpch_call(lab, 0, bytes([41, 0, 0, 0])) == bytes([42, 0, 0, 0]), 'AddOne')
+    data = os.urandom(600_000)
+    size = len(data).to_bytes(4, 'little')
+    expect(rpch_call(lab, 1, size + size + data) == size + data, 'EchoData gives other bytes')
+    print('rpch call: %d calls' % (FARM + 1))
+
+
+def everybody(lab):
+    """Every client that is here makes its calls, and every proxy of the farm gets its share."""
+    calls_of_rpch(lab)
+    target = ('--target', '127.0.0.1:%d' % lab.http)
+    if AVAILABLE['impacket']():
+        for _ in range(3):
+            answered(lab.client('impacket_client.py', '--proxy', lab.at, *target, '--tls', '--bytes', '400000',
+                                '--repeat', '2'))
+    if AVAILABLE['python3-samba']():
+        answered(lab.client('samba_client.py', '--proxy', lab.at, *target, '--tls', '--ca', lab.path('cert.pem'),
+                            '--bytes', '8000', '--repeat', '3'))
+    counts = opened(lab)
+    print('IN and OUT channels of the proxies:', counts)
+    expect(all(sum(each) > 0 for each in counts), 'a proxy of the farm was left out: %s' % counts)
+    return counts
+
+
+def answered(result):
+    code, said = result
+    print(said, end='')
+    expect(code == 0 and 'ok: ' in said, 'the client said: ' + said)
+
+
+@case('haproxy', 'openssl')
+def haproxy_ends_tls(lab):
+    start_farm(lab)
+    haproxy(lab, 'haproxy_tls_ended.cfg')
+    everybody(lab)
+
+
+@case('haproxy', 'openssl')
+def haproxy_encrypts_again(lab):
+    start_farm(lab, tls=True)
+    haproxy(lab, 'haproxy_tls_reencrypted.cfg')
+    everybody(lab)
+
+
+@case('haproxy', 'openssl')
+def haproxy_tunnels_tls(lab):
+    start_farm(lab, tls=True)
+    haproxy(lab, 'haproxy_tls_tunnelled.cfg')
+    everybody(lab)
+
+
+@case('nginx', 'openssl')
+def nginx_ends_tls(lab):
+    start_farm(lab)
+    nginx(lab, 'nginx_tls_ended.conf')
+    everybody(lab)
+
+
+@case('nginx', 'openssl')
+def nginx_encrypts_again(lab):
+    start_farm(lab, tls=True)
+    nginx(lab, 'nginx_tls_reencrypted.conf')
+    everybody(lab)
+
+
+@case('haproxy', 'openssl')
+def in_and_out_channels_of_one_connection_at_different_proxies(lab):
+    def apart(text):
+        head, backend = text.split('\nbackend rpch\n')
+        head = head.replace('    default_backend rpch', '    use_backend outs if { method RPC_OUT_DATA }\n'
+                                                        '    default_backend ins')
+        settings, servers = re.split('(?=    server rpch1)', backend)
+        first, *others = servers.splitlines(True)
+        return head + '\nbackend ins\n%s%s\nbackend outs\n%s%s' % (settings, first, settings, ''.join(others))
+    start_farm(lab)
+    haproxy(lab, 'haproxy_tls_ended.cfg', change=apart)
+    counts = everybody(lab)
+    expect(all((ins == 0) != (outs == 0) for ins, outs in counts), 'not apart: %s' % counts)
+
+
+def admin(lab, command):
+    with socket.socket(socket.AF_UNIX) as to:
+        to.connect(lab.path('admin'))
+        to.sendall(command.encode() + b'\n')
+        return to.recv(65536).decode().strip()
+
+
+@case('haproxy', 'openssl')
+def a_proxy_is_drained_and_nobody_notices(lab):
+    start_farm(lab)
+    haproxy(lab, 'haproxy_tls_ended.cfg')
+    everybody(lab)
+    leaving = lab.members[0]
+    expect(admin(lab, 'set server rpch/rpch1 state drain') == '', 'HAProxy does not drain')
+    before = opened(lab)[0]
+    calls_of_rpch(lab)
+    expect(opened(lab)[0] == before, 'the proxy that is drained gets new channels')
+    leaving.stop()
+    calls_of_rpch(lab)
+
+
+@case('haproxy', 'openssl')
+def a_proxy_that_is_gone_without_a_word_is_left_out(lab):
+    start_farm(lab)
+    haproxy(lab, 'haproxy_tls_ended.cfg')
+    lab.members[1].stop()
+    calls_of_rpch(lab)
+
+
+@case('nginx', 'openssl')
+def nginx_leaves_out_a_proxy_that_is_gone(lab):
+    start_farm(lab)
+    nginx(lab, 'nginx_tls_ended.conf')
+    lab.members[1].stop()
+    calls_of_rpch(lab)
+
+
+@case()
+def the_document_quotes_the_recipes(lab):
+    with open(os.path.join(ROOT, 'docs', 'deployment.md')) as file:
+        document = file.read()
+    blocks = re.findall(r'^```[a-z]*\n(.*?)^```$', document, re.M | re.S)
+    for name in sorted(os.listdir(RECIPES)):
+        with open(os.path.join(RECIPES, name)) as file:
+            lines = [line.rstrip() for line in file]
+        expect('deployment/%s)' % name in document, 'docs/deployment.md does not name ' + name)
+        quoted = [block for block in blocks if quotes(block.splitlines(), lines)]
+        expect(quoted, 'docs/deployment.md quotes nothing of ' + name)
+    for block in blocks:
+        expect(any(quotes(block.splitlines(), open(os.path.join(RECIPES, name)).read().splitlines())
+                   for name in os.listdir(RECIPES)), 'no recipe has this block:\n' + block)
+
+
+def quotes(block, lines):
+    """Whether the lines of a block follow one another in a file."""
+    return any(lines[at:at + len(block)] == block for at in range(len(lines)))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
