@@ -4,13 +4,17 @@
 usage: impacket_client.py --proxy HOST:PORT --target HOST:PORT [--tls]
                           [--path /rpc/rpcproxy.dll]
                           [--http-auth none|basic] [--http-user NAME] [--http-password WORD]
-                          [--call echo|epm|lookup|mgmt] [--bytes N] [--repeat N] [--timeout SECONDS]
+                          [--rpc-auth none|ntlm] [--rpc-level connect|integrity|privacy]
+                          [--rpc-domain NAME] [--rpc-user NAME] [--rpc-password WORD]
+                          [--call echo|epm|lookup|mgmt|samr] [--of rpcecho|samr]
+                          [--bytes N] [--repeat N] [--timeout SECONDS]
        impacket_client.py --direct --target HOST:PORT ...   (the same calls over ncacn_ip_tcp)
 
   echo   AddOne and EchoData of the rpcecho interface; --bytes bytes each way
-  epm    ept_map of rpcecho, to a TCP and to an HTTP tower
+  epm    ept_map of rpcecho, to a TCP and to an HTTP tower; of samr, which has no HTTP endpoint, to a TCP one
   lookup the first answer of ept_lookup, as many entries as come at once
   mgmt   inq_if_ids
+  samr   the domains of an account server, and the accounts of the second one
 
 Needs Debian's python3-impacket and therefore Debian's /usr/bin/python3.
 Exit 0 when every call answered as it must, else 1.
@@ -21,11 +25,14 @@ import signal
 import struct
 import sys
 
-from impacket.dcerpc.v5 import epm, mgmt, rpcrt, transport
+from impacket.dcerpc.v5 import epm, mgmt, rpcrt, samr, transport
 from impacket.http import AUTH_BASIC, HTTPClientSecurityProvider
 from impacket.uuid import uuidtup_to_bin
 
 RPCECHO = uuidtup_to_bin(('60a15ec5-4de8-11d7-a637-005056a20182', '1.0'))
+INTERFACES = {'rpcecho': (RPCECHO, ('ncacn_ip_tcp', 'ncacn_http')), 'samr': (samr.MSRPC_UUID_SAMR, ('ncacn_ip_tcp',))}
+LEVELS = {'connect': rpcrt.RPC_C_AUTHN_LEVEL_CONNECT, 'integrity': rpcrt.RPC_C_AUTHN_LEVEL_PKT_INTEGRITY,
+          'privacy': rpcrt.RPC_C_AUTHN_LEVEL_PKT_PRIVACY}
 
 
 def connection(args):
@@ -44,7 +51,12 @@ def connection(args):
             # it knows no anonymous client: without this it offers NTLM unasked
             HTTPClientSecurityProvider.get_auth_headers = lambda *_: ({}, None)
     rpc = wire.get_dce_rpc()
-    rpc.set_auth_level(rpcrt.RPC_C_AUTHN_LEVEL_NONE)
+    if args.rpc_auth == 'ntlm':
+        rpc.set_credentials(args.rpc_user, args.rpc_password, args.rpc_domain)
+        rpc.set_auth_type(rpcrt.RPC_C_AUTHN_WINNT)
+        rpc.set_auth_level(LEVELS[args.rpc_level])
+    else:
+        rpc.set_auth_level(rpcrt.RPC_C_AUTHN_LEVEL_NONE)
     rpc.connect()
     return rpc
 
@@ -68,11 +80,12 @@ def call_echo(args):
 
 def call_epm(args):
     out = []
-    for protocol in ('ncacn_ip_tcp', 'ncacn_http'):
+    interface, protocols = INTERFACES[args.of]
+    for protocol in protocols:
         rpc = connection(args)
-        out.append(epm.hept_map(args.target.rpartition(':')[0], RPCECHO, protocol=protocol, dce=rpc))
+        out.append(epm.hept_map(args.target.rpartition(':')[0], interface, protocol=protocol, dce=rpc))
         rpc.disconnect()
-    return 'rpcecho at ' + ', '.join(out)
+    return args.of + ' at ' + ', '.join(out)
 
 
 def call_lookup(args):
@@ -88,9 +101,9 @@ def call_lookup(args):
     answer = rpc.request(ask)
     rpc.disconnect()
     towers = [b''.join(entry['tower']['tower_octet_string']) for entry in answer['entries']]
-    if len(towers) != answer['num_ents'] or not any(RPCECHO[:16] in tower for tower in towers):
-        raise ValueError('%d entries, none of rpcecho' % len(towers))
-    return '%d entries, rpcecho is there' % len(towers)
+    if len(towers) != answer['num_ents'] or not any(INTERFACES[args.of][0][:16] in tower for tower in towers):
+        raise ValueError('%d entries, none of %s' % (len(towers), args.of))
+    return '%d entries, %s is there' % (len(towers), args.of)
 
 
 def call_mgmt(args):
@@ -98,9 +111,26 @@ def call_mgmt(args):
     rpc.bind(mgmt.MSRPC_UUID_MGMT)
     vector = mgmt.hinq_if_ids(rpc)['if_id_vector']
     rpc.disconnect()
-    if not any(RPCECHO[:16] in entry['Data'].getData() for entry in vector['if_id']):
-        raise ValueError('%d interfaces, none of them rpcecho' % vector['count'])
-    return '%d interfaces, rpcecho is there' % vector['count']
+    if not any(INTERFACES[args.of][0][:16] in entry['Data'].getData() for entry in vector['if_id']):
+        raise ValueError('%d interfaces, none of them %s' % (vector['count'], args.of))
+    return '%d interfaces, %s is there' % (vector['count'], args.of)
+
+
+def call_samr(args):
+    rpc = connection(args)
+    rpc.bind(samr.MSRPC_UUID_SAMR)
+    for _ in range(args.repeat):
+        server = samr.hSamrConnect(rpc)['ServerHandle']
+        domains = [d['Name'] for d in samr.hSamrEnumerateDomainsInSamServer(rpc, server)['Buffer']['Buffer']]
+        sid = samr.hSamrLookupDomainInSamServer(rpc, server, args.rpc_domain)['DomainId']
+        domain = samr.hSamrOpenDomain(rpc, server, domainId=sid)['DomainHandle']
+        users = [u['Name'] for u in samr.hSamrEnumerateUsersInDomain(rpc, domain)['Buffer']['Buffer']]
+        samr.hSamrCloseHandle(rpc, domain)
+        samr.hSamrCloseHandle(rpc, server)
+        if args.rpc_user not in users:
+            raise ValueError('domains %s, users %s' % (domains, users))
+    rpc.disconnect()
+    return 'domains %s, users %s, x %d' % (domains, users, args.repeat)
 
 
 def overdue(*_):
@@ -117,7 +147,13 @@ def main():
     p.add_argument('--http-auth', choices=('none', 'basic'), default='none')
     p.add_argument('--http-user', default='labuser')
     p.add_argument('--http-password', default='labpass')
-    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'mgmt'), default='echo')
+    p.add_argument('--rpc-auth', choices=('none', 'ntlm'), default='none')
+    p.add_argument('--rpc-level', choices=tuple(LEVELS), default='privacy')
+    p.add_argument('--rpc-domain', default='')
+    p.add_argument('--rpc-user', default='')
+    p.add_argument('--rpc-password', default='')
+    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'mgmt', 'samr'), default='echo')
+    p.add_argument('--of', choices=tuple(INTERFACES), default='rpcecho')
     p.add_argument('--bytes', type=int, default=1000)
     p.add_argument('--repeat', type=int, default=1)
     p.add_argument('--timeout', type=int, default=20)

@@ -58,6 +58,12 @@ def captures():
     return done.returncode == 0
 
 
+def has_domain_controller():
+    """Samba's databases and modules; root, for its ports and the owners of its files."""
+    return (os.geteuid() == 0 and shutil.which('samba') is not None and imports('samba.provision, samba.dsdb')
+            and os.path.exists('/usr/share/samba/setup/provision.ldif'))
+
+
 AVAILABLE = {
     'impacket': lambda: os.path.exists(PEER_PYTHON) and imports('impacket.dcerpc.v5.rpch'),
     'python3-samba': lambda: os.path.exists(PEER_PYTHON) and imports('samba.dcerpc.echo'),
@@ -67,6 +73,7 @@ AVAILABLE = {
     'curl': lambda: shutil.which('curl') is not None,
     'nginx': lambda: shutil.which('nginx') is not None,
     'haproxy': lambda: shutil.which('haproxy') is not None,
+    'a Samba domain controller': has_domain_controller,
     'the right to capture on lo': captures,
 }
 
@@ -244,15 +251,15 @@ class Lab:
             'serve', '--http', any_port, '--tcp', any_port, '--epmap-http', any_port, '--epmap-tcp', any_port,
             listeners=4)
 
-    def proxy(self, tls=False, auth='none', valid_ports=None, password=PASSWORD):
-        """The RPC proxy; the attribute `at` is where clients reach it."""
+    def proxy(self, *more, tls=False, auth='none', valid_ports=None, password=PASSWORD):
+        """The RPC proxy, with more words of its command line; the attribute `at` is where clients reach it."""
         if valid_ports is None:
             valid_ports = '127.0.0.1:%d;127.0.0.1:%d' % (self.http, self.epmap_http)
         words = ['proxy', '--listen', '127.0.0.1:0', '--valid-ports', valid_ports, '--auth', auth]
         words += ['--cert', self.certificate(), '--key', self.path('key.pem')] if tls else ['--allow-plain']
         if auth == 'basic':
             words += ['--users', self.users(password)]
-        self.port, = self.start(*words, listeners=1)
+        self.port, = self.start(*words, *more, listeners=1)
         self.at = '127.0.0.1:%d' % self.port
 
     def tap(self, port):
@@ -332,6 +339,9 @@ def main():
     try:
         with Lab(program) as lab:
             function(lab)
+    except Skipped as why:
+        print('skipped: %s' % why)
+        return 77
     except Failed as why:
         print('FAILED %s: %s' % (name, why), file=sys.stderr)
         return 1

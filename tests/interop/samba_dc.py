@@ -71,13 +71,6 @@ def provision(room):
                     dom_for_fun_level=DS_DOMAIN_FUNCTION_2008_R2, skip_sysvolacl=True)
 
 
-def available():
-    done = subprocess.run([PEER_PYTHON, '-c', 'import samba.provision, samba.dsdb'], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL) if os.path.exists(PEER_PYTHON) else None
-    return (done is not None and done.returncode == 0 and os.geteuid() == 0 and shutil.which('samba') is not None
-            and os.path.exists('/usr/share/samba/setup/provision.ldif'))
-
-
 def answers(address, port):
     try:
         socket.create_connection((address, port), 1).close()
