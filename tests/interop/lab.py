@@ -270,12 +270,8 @@ class Lab:
     def certificate(self, name=''):
         """A self-signed certificate of this machine's loopback address; its key is beside it."""
         cert, key = self.path(name + 'cert.pem'), self.path(name + 'key.pem')
-        if os.path.exists(cert):
-            return cert
-        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
-                        '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=localhost',
-                        '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if not os.path.exists(cert):
+            make_certificate(cert, key)
         return cert
 
     def users(self, password):
@@ -289,6 +285,13 @@ class Lab:
     def client(self, script, *words, timeout=40):
         """Runs a client script of this folder; its exit code and all it said."""
         return run([PEER_PYTHON, os.path.join(HERE, script), '--timeout', str(timeout - 10), *words], timeout)
+
+
+def make_certificate(cert, key):
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
+                    '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=localhost',
+                    '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def run(words, timeout):

@@ -2,7 +2,7 @@
 """Moves bytes through channels of short life, by one proxy or by a farm whose proxies are restarted meanwhile.
 
 usage: soak.py RPCH [--form one|apart|farm] [--bytes 64MiB] [--lifetime 1GiB] [--window 256KiB]
-               [--pending 64] [--size 16KiB] [--connections 1] [--proxies N] [--haproxy-threads N]
+               [--pending 64] [--size 16KiB] [--connections 1] [--proxies N] [--haproxy-threads N] [--tls]
                [--restarts N] [--pause SECONDS] [--drain SECONDS] [--limit SECONDS] [--seed N]
                [--expect-replaced N] [--keep-logs FOLDER]
 
@@ -13,6 +13,7 @@ usage: soak.py RPCH [--form one|apart|farm] [--bytes 64MiB] [--lifetime 1GiB] [-
          other is drained (HAProxy sends it nothing new, SIGTERM, its exit awaited) and started again, until
          --restarts are done (0: for as long as the mover runs)
 
+With --tls the mover speaks HTTPS to what is in front: the only proxy, or HAProxy, which then ends TLS.
 RPCH is the program `rpch`, and `soak_mover` is beside it. Sizes may end in KiB, MiB, GiB. Prints progress to stderr
 and one line of JSON to stdout. Exit 0 if every byte came back, and every proxy ended cleanly and without cutting a
 channel off; 1 if not; 77 if HAProxy is needed and not installed. Everything is on 127.0.0.1.
@@ -31,7 +32,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, 'interop'))
 
-from lab import Failed, Program, free_port  # noqa: E402  (the folder comes first)
+from lab import Failed, Program, free_port, make_certificate  # noqa: E402  (the folder comes first)
 
 # What the proxies log, and under which name it is counted.
 COUNTED = {
@@ -59,7 +60,7 @@ defaults
     balance roundrobin
     default-server check inter 300ms fall 1 rise 1
 frontend front
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port}{tls}
     use_backend out if {{ method RPC_OUT_DATA }}
     default_backend in
 backend in
@@ -77,7 +78,9 @@ def size(text):
 
 
 def read_options():
-    p = argparse.ArgumentParser(usage=__doc__.split('\n\n')[1].replace('usage: ', '', 1))
+    about, usage, *rest = __doc__.split('\n\n')
+    p = argparse.ArgumentParser(usage=usage.replace('usage: ', '', 1), description='\n\n'.join([about, *rest]),
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('rpch')
     p.add_argument('--form', choices=('one', 'apart', 'farm'), default='one')
     p.add_argument('--bytes', type=size, default=64 << 20)
@@ -88,6 +91,7 @@ def read_options():
     p.add_argument('--connections', type=int, default=1)
     p.add_argument('--proxies', type=int)
     p.add_argument('--haproxy-threads', type=int, default=1)
+    p.add_argument('--tls', action='store_true')
     p.add_argument('--restarts', type=int, default=0)
     p.add_argument('--pause', type=float, default=1)
     p.add_argument('--drain', type=int, default=60)
@@ -131,10 +135,10 @@ class Counts:
 class Proxy:
     """One place of the farm: a process on a port that stays the same when it is restarted."""
 
-    def __init__(self, name, options, target, counts):
+    def __init__(self, name, options, target, counts, tls):
         self.name, self.counts, self.port = name, counts, 0
         self.words = [options.rpch, 'proxy', '--valid-ports', '127.0.0.1:%d' % target, '--auth', 'none',
-                      '--allow-plain', '--channel-lifetime', str(min(options.lifetime, 1 << 31)),
+                      *(('--cert', tls[0], '--key', tls[1]) if tls else ('--allow-plain',)), '--channel-lifetime', str(min(options.lifetime, 1 << 31)),
                       '--receive-window', str(options.window), '--drain', str(options.drain)]
         self.start()
 
@@ -157,8 +161,13 @@ class Proxy:
 class Balancer:
     """HAProxy in front of the proxies."""
 
-    def __init__(self, room, proxies, form, threads):
+    def __init__(self, room, proxies, form, threads, tls):
         self.room = room
+        if tls:
+            with open(os.path.join(room, 'both.pem'), 'w') as both:
+                for part in tls:
+                    with open(part) as file:
+                        both.write(file.read())
         if form == 'apart':
             half = (len(proxies) + 1) // 2
             ins, outs = proxies[:half], proxies[half:]
@@ -167,7 +176,8 @@ class Balancer:
         self.servers = {proxy.name: [] for proxy in proxies}
         self.port = free_port()
         with open(os.path.join(room, 'haproxy.cfg'), 'w') as out:
-            out.write(HAPROXY.format(room=room, port=self.port, threads=threads, ins=self.lines('in', ins),
+            out.write(HAPROXY.format(room=room, port=self.port, threads=threads,
+                                     tls=' ssl crt %s/both.pem alpn http/1.1' % room if tls else '', ins=self.lines('in', ins),
                                      outs=self.lines('out', outs)))
         with open(os.path.join(room, 'haproxy.log'), 'w') as log:
             self.process = subprocess.Popen(['haproxy', '-db', '-f', os.path.join(room, 'haproxy.cfg')],
@@ -229,13 +239,19 @@ class Soak:
         self.running.append(server)
         self.target = server.ports[0]
         self.counts = Counts(o.keep_logs)
-        self.proxies = []
+        tls = None
+        if o.tls:
+            tls = os.path.join(self.room, 'cert.pem'), os.path.join(self.room, 'key.pem')
+            make_certificate(*tls)
+        self.proxies, self.front = [], None
         for number in range(o.proxies):
-            self.proxies.append(Proxy('p%d' % number, o, self.target, self.counts))
-        self.front = None if o.form == 'one' else Balancer(self.room, self.proxies, o.form, o.haproxy_threads)
+            self.proxies.append(Proxy('p%d' % number, o, self.target, self.counts, tls if o.form == 'one' else None))
+        if o.form != 'one':
+            self.front = Balancer(self.room, self.proxies, o.form, o.haproxy_threads, tls)
         at = self.front.port if self.front else self.proxies[0].port
-        binding = 'ncacn_http:127.0.0.1[%d,HttpUseTls=false,RpcProxy=127.0.0.1:%d]' % (self.target, at)
-        words = [o.mover, binding]
+        binding = 'ncacn_http:127.0.0.1[%d,HttpUseTls=%s,RpcProxy=127.0.0.1:%d]' % (
+            self.target, 'true' if o.tls else 'false', at)
+        words = [o.mover, binding, *(('--insecure', '1') if o.tls else ())]
         for name in ('bytes', 'pending', 'size', 'connections', 'lifetime', 'window', 'limit', 'seed'):
             words += ['--' + name, str(getattr(o, name))]
         self.mover = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)

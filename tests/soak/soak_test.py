@@ -35,6 +35,16 @@ def one_proxy_with_the_smallest_windows(lab):
     soak(lab, '--form', 'one', '--bytes', '16MiB', '--window', '8KiB')
 
 
+@case('openssl')
+def one_proxy_with_tls(lab):
+    soak(lab, '--form', 'one', '--bytes', '16MiB', '--tls')
+
+
+@case('haproxy', 'openssl')
+def in_and_out_apart_with_tls(lab):
+    soak(lab, '--form', 'apart', '--bytes', '16MiB', '--tls')
+
+
 @case('haproxy')
 def in_and_out_apart(lab):
     soak(lab, '--form', 'apart')
