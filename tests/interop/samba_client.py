@@ -22,7 +22,7 @@ import signal
 import sys
 import tempfile
 
-from samba.credentials import DONT_USE_KERBEROS, MUST_USE_KERBEROS, Credentials
+from samba.credentials import AUTO_USE_KERBEROS, DONT_USE_KERBEROS, Credentials
 from samba.dcerpc import echo, lsa, samr
 from samba.param import LoadParm
 
@@ -59,7 +59,8 @@ def credentials(args, lp):
         creds.set_domain(args.rpc_domain)
         if args.realm:
             creds.set_realm(args.realm)
-        creds.set_kerberos_state(MUST_USE_KERBEROS if args.rpc_auth == 'krb5' else DONT_USE_KERBEROS)
+        # the binding names the mechanism; MUST_USE_KERBEROS would refuse HTTP Basic
+        creds.set_kerberos_state(AUTO_USE_KERBEROS if args.rpc_auth == 'krb5' else DONT_USE_KERBEROS)
         return creds
     creds.set_anonymous()
     if args.http_domain:
