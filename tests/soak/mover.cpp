@@ -44,7 +44,7 @@ struct plan {
     std::string binding;
     std::uint64_t bytes = 64ULL << 20;
     std::uint64_t pending = 64;
-    std::uint64_t size = 16 * 1024;
+    std::uint64_t size = 16ULL << 10;
     std::uint64_t connections = 1;
     std::uint64_t lifetime = rpch::limits::channel_lifetime_default;
     std::uint64_t window = rpch::limits::receive_window_max;
