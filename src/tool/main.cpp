@@ -30,33 +30,50 @@ void add_window(CLI::App& app, std::uint32_t& bytes, const char* text) {
         ->capture_default_str();
 }
 
-void add_serve(CLI::App& app, tool::serve_options& o) {
-    app.add_option("--http", o.http, "ncacn_http endpoint behind an RPC proxy, ADDRESS:PORT");
-    app.add_option("--tcp", o.tcp, "ncacn_ip_tcp endpoint, ADDRESS:PORT");
-    app.add_option("--epmap-http", o.epmap_http,
-                   "endpoint mapper on ncacn_http (593), ADDRESS:PORT");
-    app.add_option("--epmap-tcp", o.epmap_tcp,
-                   "endpoint mapper on ncacn_ip_tcp (135), ADDRESS:PORT");
-    app.footer("Example:\n  rpch serve --http 127.0.0.1:6001 --tcp 127.0.0.1:6002\n"
-               "Port 0 lets the system choose; each listener prints `listening on ADDRESS:PORT`.");
-}
-
-void add_proxy(CLI::App& app, tool::proxy_options& o) {
-    app.add_option("--listen", o.listen, "ADDRESS:PORT of the HTTP(S) listener")->required();
+void add_certificate(CLI::App& app, tool::front_options& o) {
     auto* cert = app.add_option("--cert", o.cert, "certificate chain, PEM, leaf first");
     auto* key = app.add_option("--key", o.key, "private key of the certificate, PEM");
     cert->needs(key);
     key->needs(cert);
-    app.add_option(
-           "--valid-ports", o.valid_ports,
-           "ValidPorts: targets to allow, 'host:6001-6004;host2:593'; all others are refused")
-        ->required();
+}
+
+void add_access(CLI::App& app, tool::front_options& o) {
     app.add_option("--auth", o.auth, "authentication schemes to accept: none, basic")
         ->delimiter(',');
     app.add_option("--users", o.users, "users file, made by `rpch passwd`");
     app.add_flag(
         "--allow-plain", o.allow_plain,
         "serve plain HTTP without a certificate; passwords then cross the network readable");
+}
+
+void add_serve(CLI::App& app, tool::serve_options& o) {
+    app.add_option("--http", o.http, "ncacn_http endpoint behind an RPC proxy, ADDRESS:PORT");
+    app.add_option("--https", o.https,
+                   "RPC over HTTP clients directly, no RPC proxy in front, ADDRESS:PORT");
+    add_certificate(app, o.front);
+    app.add_option("--tcp", o.tcp, "ncacn_ip_tcp endpoint, ADDRESS:PORT");
+    app.add_option("--epmap-http", o.epmap_http,
+                   "endpoint mapper on ncacn_http (593), ADDRESS:PORT");
+    app.add_option("--epmap-tcp", o.epmap_tcp,
+                   "endpoint mapper on ncacn_ip_tcp (135), ADDRESS:PORT");
+    add_access(app, o.front);
+    app.footer(
+        "Examples:\n  rpch serve --http 127.0.0.1:6001 --tcp 127.0.0.1:6002\n"
+        "  rpch serve --https 0.0.0.0:443 --cert chain.pem --key key.pem --auth basic \\\n"
+        "      --users users\n"
+        "Port 0 lets the system choose; each listener prints `listening on ADDRESS:PORT`.\n"
+        "--cert, --key, --auth, --users and --allow-plain are for --https; SIGHUP reads the\n"
+        "users file again.");
+}
+
+void add_proxy(CLI::App& app, tool::proxy_options& o) {
+    app.add_option("--listen", o.listen, "ADDRESS:PORT of the HTTP(S) listener")->required();
+    add_certificate(app, o.front);
+    app.add_option(
+           "--valid-ports", o.valid_ports,
+           "ValidPorts: targets to allow, 'host:6001-6004;host2:593'; all others are refused")
+        ->required();
+    add_access(app, o.front);
     add_lifetime(app, o.channel_lifetime, "Content-Length of OUT channels, bytes");
     add_window(app, o.receive_window,
                "receive window of both directions, bytes a peer may send unacknowledged");

@@ -15,21 +15,31 @@ inline constexpr int succeeded = 0;
 inline constexpr int failed = 1;
 inline constexpr int usage = 2;
 
+/// Whom an HTTP(S) listener lets in.
+struct front_options {
+    std::string cert;
+    std::string key;
+    std::vector<std::string> auth;
+    std::string users;
+    bool allow_plain = false;
+    [[nodiscard]] bool any() const {
+        return !cert.empty() || !auth.empty() || !users.empty() || allow_plain;
+    }
+};
+
 struct serve_options {
     std::string http;
+    std::string https;
     std::string tcp;
     std::string epmap_http;
     std::string epmap_tcp;
+    front_options front;
 };
 
 struct proxy_options {
     std::string listen;
-    std::string cert;
-    std::string key;
     std::string valid_ports;
-    std::vector<std::string> auth;
-    std::string users;
-    bool allow_plain = false;
+    front_options front;
     std::uint32_t channel_lifetime = rpch::limits::channel_lifetime_default;
     std::uint32_t receive_window = rpch::limits::receive_window_max;
     std::uint32_t connection_timeout_s = rpch::limits::connection_timeout_min_ms / 1000;

@@ -2,14 +2,16 @@
 #include "options.hpp"
 
 #include <cstdio>
-#include <optional>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <rpch/server/server.hpp>
 #include <rpch/transport/connector.hpp>
 
+#include "front.hpp"
 #include "sample_services.hpp"
 #include "service_loop.hpp"
 
@@ -17,10 +19,13 @@ namespace tool {
 
 namespace {
 
+/// Stands for a protocol in the table below: RPC over HTTP, with the proxy roles in this process.
+constexpr std::string_view over_https = "https";
+
 /// One listener of the command line, in the order they are announced.
 struct endpoint {
     const char* option;
-    const char* protocol;
+    std::string_view protocol;
     const std::string& text;
     rpch::server& on;
 };
@@ -31,7 +36,7 @@ int refuse(const std::string& why) {
 }
 
 /// The binding that `rpch::server::listen` wants.
-std::string binding_of(const char* protocol, const rpch::transport::host_port& where) {
+std::string binding_of(std::string_view protocol, const rpch::transport::host_port& where) {
     std::string out = std::string(protocol) + ":" + where.host;
     if (where.port != 0) out += "[" + std::to_string(where.port) + "]";
     return out;
@@ -44,10 +49,18 @@ int run_serve(const serve_options& options) {
     service_signals signals(io);
     rpch::server_settings settings;
     settings.log = log_line;
-    rpch::server server(io.get_executor(), settings);
     rpch::server mapper(io.get_executor(), settings);
+    std::shared_ptr<rpch::transport::tls_context> tls;
+    if (options.https.empty() && options.front.any())
+        return refuse("--cert, --key, --auth, --users and --allow-plain are for --https");
+    if (!options.https.empty()) {
+        const std::string wrong = apply(options.front, settings.front_door, tls);
+        if (!wrong.empty()) return refuse(wrong);
+    }
+    rpch::server server(io.get_executor(), settings);
     const std::vector<endpoint> endpoints{
         {"--http", "ncacn_http", options.http, server},
+        {"--https", over_https, options.https, server},
         {"--tcp", "ncacn_ip_tcp", options.tcp, server},
         {"--epmap-http", "ncacn_http", options.epmap_http, mapper},
         {"--epmap-tcp", "ncacn_ip_tcp", options.epmap_tcp, mapper}};
@@ -61,7 +74,7 @@ int run_serve(const serve_options& options) {
         wanted.emplace_back(&each, *where);
     }
     if (wanted.empty())
-        return refuse("give at least one of --http, --tcp, --epmap-http, --epmap-tcp");
+        return refuse("give at least one of --http, --https, --tcp, --epmap-http, --epmap-tcp");
 
     auto known = std::make_shared<known_endpoints>();
     offer_rpcecho(server);
@@ -69,15 +82,19 @@ int run_serve(const serve_options& options) {
     offer_mgmt(mapper, {endpoint_mapper_id()});
     offer_endpoint_mapper(mapper, known);
     for (const auto& [which, where] : wanted) {
-        const auto port = which->on.listen(binding_of(which->protocol, where));
+        std::string why;
+        const bool https = which->protocol == over_https;
+        const auto port = https ? server.listen_https(where, tls, &why)
+                                : which->on.listen(binding_of(which->protocol, where));
+        if (!port && port.error() == rpch::errc::bad_setting && !why.empty()) return refuse(why);
         if (!port) {
             std::fprintf(stderr, "rpch serve: cannot listen on %s: %s\n", which->text.c_str(),
                          port.error().message().c_str());
             return failed;
         }
-        if (&which->on == &server)
-            add_endpoint(*known, which->protocol == std::string("ncacn_http"), where.host, *port,
-                         rpcecho_id(), "rpcecho");
+        if (&which->on == &server && !https)
+            add_endpoint(*known, which->protocol == "ncacn_http", where.host, *port, rpcecho_id(),
+                         "rpcecho");
         announce(where.host, *port);
     }
     return run_service(io, signals,
@@ -92,7 +109,15 @@ int run_serve(const serve_options& options) {
                                 server.close();
                                 mapper.close();
                             },
-                        .reload = {}});
+                        .reload =
+                            [&] {
+                                if (options.https.empty()) return;
+                                std::string bad;
+                                if (server.reload_users(&bad))
+                                    log_line("reload refused, going on as before: " + bad);
+                                else
+                                    log_line("users file read again");
+                            }});
 }
 
 } // namespace tool

@@ -5,7 +5,9 @@ programs=$1
 folder=$(mktemp -d)
 server=
 proxy=
+door=
 stop() {
+    [ -z "$door" ] || kill "$door" 2>/dev/null || true
     [ -z "$proxy" ] || kill "$proxy" 2>/dev/null || true
     [ -z "$server" ] || kill "$server" 2>/dev/null || true
     wait
@@ -50,7 +52,17 @@ elsewhere="ncacn_http:127.0.0.1[1,RpcProxy=127.0.0.1:$port,HttpUseTls=false]"
 said=$(timeout 30 "$programs/example_client" "$elsewhere" Ada 2>&1) && exit 1
 expect "ValidPorts" "$said"
 
-kill "$proxy" "$server"
-wait "$proxy" && wait "$server" # both end well
+# The same service by a front door of its own.
+"$programs/example_front_door" >"$folder/door" 2>"$folder/door.log" &
+door=$!
+port=$(port_of "$folder/door" listening)
+direct="ncacn_http:greeter[1,RpcProxy=127.0.0.1:$port,HttpUseTls=false]"
+said=$(timeout 30 "$programs/example_client" "$direct" Ada)
+expect "40 + 2 = 42" "$said"
+expect "hello, Ada" "$said"
+
+kill "$proxy" "$server" "$door"
+wait "$proxy" && wait "$server" && wait "$door" # all end well
 server=
 proxy=
+door=

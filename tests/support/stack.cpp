@@ -84,13 +84,6 @@ stack::stack(stack_options options) : options_(std::move(options)) {
         proxying.in_receive_window = proxying.out_receive_window = *options_.window;
     }
     if (options_.fragment) serving.max_fragment = *options_.fragment;
-    if (options_.adjust_server) options_.adjust_server(serving);
-    server.emplace(io.get_executor(), serving);
-    offer_probe(*server, held);
-    server_port = server->listen("ncacn_http:127.0.0.1").value();
-    tcp_port = server->listen("ncacn_ip_tcp:127.0.0.1").value();
-
-    proxying.valid_ports = "127.0.0.1:" + std::to_string(server_port);
     proxying.allow_anonymous = !options_.basic;
     proxying.allow_plain = true;
     if (options_.basic) {
@@ -103,10 +96,23 @@ stack::stack(stack_options options) : options_(std::move(options)) {
         proxying.allow_basic = true;
         proxying.users_file = users_path;
     }
-    if (options_.adjust_proxy) options_.adjust_proxy(proxying);
-    proxy.emplace(rpch::proxy::make(io.get_executor(), proxying).value());
     auto certificate = options_.proxy_tls;
     if (options_.tls && !certificate) certificate = tls_server();
+    if (options_.front_door) {
+        serving.front_door = proxying;
+        serving.front_door.log = nullptr; // the server's
+    }
+    if (options_.adjust_server) options_.adjust_server(serving);
+    server.emplace(io.get_executor(), serving);
+    offer_probe(*server, held);
+    server_port = server->listen("ncacn_http:127.0.0.1").value();
+    tcp_port = server->listen("ncacn_ip_tcp:127.0.0.1").value();
+    if (options_.front_door)
+        front_port = server->listen_https({"127.0.0.1", 0}, certificate).value();
+
+    proxying.valid_ports = "127.0.0.1:" + std::to_string(server_port);
+    if (options_.adjust_proxy) options_.adjust_proxy(proxying);
+    proxy.emplace(rpch::proxy::make(io.get_executor(), proxying).value());
     proxy_port = proxy->listen({"127.0.0.1", 0}, certificate).value();
 }
 
@@ -133,6 +139,11 @@ void stack::run_ready() {
 std::string stack::binding() const {
     return "ncacn_http:127.0.0.1[" + std::to_string(server_port) +
            ",RpcProxy=127.0.0.1:" + std::to_string(proxy_port) +
+           (options_.tls ? "]" : ",HttpUseTls=false]");
+}
+
+std::string stack::front_binding(const std::string& target) const {
+    return "ncacn_http:" + target + ",RpcProxy=127.0.0.1:" + std::to_string(front_port) +
            (options_.tls ? "]" : ",HttpUseTls=false]");
 }
 

@@ -50,6 +50,8 @@ struct stack_options {
     bool basic = false; ///< User `tester`, password `correct horse`; else everybody is let in.
     std::optional<std::uint32_t> window = {};   ///< Receive window of all four hops, bytes.
     std::optional<std::uint16_t> fragment = {}; ///< Of client and server, bytes.
+    /// The server listens for RPC over HTTP clients, too; with `tls` and `basic` as the proxy does.
+    bool front_door = false;
     std::shared_ptr<rpch::transport::tls_context> proxy_tls =
         {}; ///< Instead of the usual certificate.
     std::function<void(rpch::proxy_settings&)> adjust_proxy = {};
@@ -76,6 +78,8 @@ class stack {
 
     /// @return the way through the proxy.
     [[nodiscard]] std::string binding() const;
+    /// @return the way through the server's own front door.
+    [[nodiscard]] std::string front_binding(const std::string& target = "any.example[6001") const;
     /// @return the way past it.
     [[nodiscard]] std::string tcp_binding() const;
     /// @return options that connect to this stack.
@@ -94,7 +98,8 @@ class stack {
     std::uint16_t server_port = 0; ///< ncacn_http
     std::uint16_t tcp_port = 0;    ///< ncacn_ip_tcp
     std::uint16_t proxy_port = 0;
-    std::string users_path; ///< Of the users file; empty without Basic.
+    std::uint16_t front_port = 0; ///< The server's own HTTP(S).
+    std::string users_path;       ///< Of the users file; empty without Basic.
 
   private:
     stack_options options_;

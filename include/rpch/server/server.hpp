@@ -1,4 +1,4 @@
-// The server facade: an application's interfaces on ncacn_http and ncacn_ip_tcp.
+// The server facade: an application's interfaces on ncacn_http, ncacn_ip_tcp and HTTPS.
 #ifndef RPCH_SERVER_SERVER_HPP
 #define RPCH_SERVER_SERVER_HPP
 
@@ -7,12 +7,15 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <rpch/result.hpp>
 #include <rpch/server/handlers.hpp>
 #include <rpch/server/server_settings.hpp>
+#include <rpch/transport/connector.hpp>
 #include <rpch/transport/executor.hpp>
+#include <rpch/transport/tls_context.hpp>
 
 namespace rpch::inline RPCH_ABI {
 
@@ -47,12 +50,30 @@ class server {
     /// @errors errc::bad_binding, errc::not_supported (another protocol), the system's.
     result<std::uint16_t> listen(std::string_view binding);
 
+    /// Serves RPC over HTTP clients in this process, without a proxy in front and without a second
+    /// connection: bindings name this listener as their RpcProxy. `settings.front_door` says who is
+    /// let in. May be called several times.
+    /// @param tls  null for plain HTTP, if `front_door.allow_plain` is set.
+    /// @param why  borrowed; receives a sentence for people if a setting is wrong; may be null.
+    /// @return the port that is listened on; port 0 lets the system choose.
+    /// @errors errc::bad_setting (settings that contradict each other, no TLS and not allowed, no
+    ///         address literal), the system's.
+    result<std::uint16_t> listen_https(const transport::host_port& where,
+                                       std::shared_ptr<transport::tls_context> tls,
+                                       std::string* why = nullptr);
+
+    /// Reads the users file of the front door again; connections go on. After a `listen_https`.
+    /// Thread-safe.
+    /// @errors errc::bad_setting, and nothing is changed; errc::not_open without a front door.
+    std::error_code reload_users(std::string* why = nullptr);
+
     /// Stops accepting; connections go on.
     void stop_listening();
     /// Stops accepting and closes all connections; running calls are dropped. Thread-safe.
     void close();
 
-    /// @return open virtual connections and TCP connections, for tests and metrics. On the strand.
+    /// @return open connections of all kinds, for tests and metrics: two for each virtual
+    /// connection, and two more if it came by HTTPS. On the strand.
     [[nodiscard]] std::size_t connections() const noexcept;
 
     class impl;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include <rpch/limits.hpp>
+#include <rpch/proxy/proxy_settings.hpp>
 
 namespace rpch::inline RPCH_ABI {
 
@@ -30,6 +31,11 @@ struct server_settings {
     std::chrono::milliseconds blocked_wait = limits::blocked_wait;
     /// TCP connections at the same time; more are closed at once.
     std::size_t connections_max = 20'000;
+    /// Whom `listen_https` lets in, and how: the proxy's settings, for its roles run in the server
+    /// then. The defaults refuse anonymous users and plain HTTP. There is one server behind it, so
+    /// an empty `valid_ports` stands for every target; `tcp_backends` must be empty; an empty `log`
+    /// is the server's.
+    proxy_settings front_door;
     /// Called on the server's strand with one line for each event worth a log line; may be empty.
     std::function<void(const std::string& line)> log;
 };

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <rpch/dcerpc/string_binding.hpp>
+#include <rpch/proxy/http_front.hpp>
 #include <rpch/server/sessions.hpp>
 #include <rpch/transport/listener.hpp>
 #include <rpch/transport/random.hpp>
@@ -45,13 +46,44 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
 
     std::shared_ptr<detail::server_shared> shared;
     std::vector<std::shared_ptr<transport::listener>> listeners;
+    std::shared_ptr<detail::http_front> front; // the proxy roles; null before listen_https
+
+    /// Handlers are registered before the first listener.
+    detail::served_interfaces& serving() {
+        auto& interfaces = *shared->interfaces;
+        if (interfaces.offered.empty())
+            for (const interface_id& id : interfaces.registry.ids())
+                interfaces.offered.push_back({id, {}});
+        return interfaces;
+    }
+    std::error_code open_front(std::string* why) {
+        proxy_settings settings = shared->settings.front_door;
+        if (!settings.tcp_backends.empty()) {
+            if (why != nullptr) *why = "the front door of a server has no TCP backends";
+            return errc::bad_setting;
+        }
+        settings.valid_ports = front_rules();
+        if (!settings.log) settings.log = shared->settings.log;
+        auto made = detail::http_front::make(shared->context, std::move(settings),
+                                             detail::connect_in_memory(shared->halves), why);
+        if (!made) return made.error();
+        front = std::move(*made);
+        return {};
+    }
+    /// @return ValidPorts of the front door: whatever the client wrote leads to this server.
+    [[nodiscard]] std::string front_rules() const {
+        const std::string& given = shared->settings.front_door.valid_ports;
+        return given.empty() ? "*:1-65535" : given;
+    }
 
     void stop_listening() {
+        if (front) front->stop_listening();
         for (const auto& each : listeners) each->close();
         listeners.clear();
     }
     void close() {
         stop_listening();
+        if (front) front->close();
         const auto live = shared->live; // ending one takes it out of the set
         for (detail::tcp_connection* each : live)
             if (shared->live.count(each) != 0) each->end();
@@ -77,10 +109,7 @@ RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
     const auto parsed = dcerpc::parse_string_binding(binding);
     if (!parsed) return fail(parsed.error());
     if (parsed->rpc_proxy || parsed->http_proxy || parsed->object) return fail(errc::bad_binding);
-    auto& interfaces = *impl_->shared->interfaces;
-    if (interfaces.offered.empty()) // handlers are registered before the first listen
-        for (const interface_id& id : interfaces.registry.ids())
-            interfaces.offered.push_back({id, {}});
+    auto& interfaces = impl_->serving();
     const bool over_http = parsed->sequence == dcerpc::protocol_sequence::ncacn_http;
     const std::weak_ptr<detail::server_shared> weak = impl_->shared;
     auto accepted = [weak, over_http](transport::tcp::socket socket) {
@@ -107,6 +136,28 @@ RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
     return port;
 }
 
+RPCH_DECL result<std::uint16_t> server::listen_https(const transport::host_port& where,
+                                                     std::shared_ptr<transport::tls_context> tls,
+                                                     std::string* why) {
+    auto& interfaces = impl_->serving();
+    if (!impl_->front)
+        if (const auto ec = impl_->open_front(why)) return fail(ec);
+    if (!tls && !impl_->shared->settings.front_door.allow_plain) {
+        if (why != nullptr) *why = "HTTP without TLS is not allowed: see front_door.allow_plain";
+        return fail(errc::bad_setting);
+    }
+    const auto port = impl_->front->listen(where, std::move(tls));
+    if (!port) return fail(port.error());
+    if (interfaces.options.secondary_address.empty()) // a port of the server role says more
+        interfaces.options.secondary_address = std::to_string(*port);
+    return *port;
+}
+
+RPCH_DECL std::error_code server::reload_users(std::string* why) {
+    if (!impl_->front) return errc::not_open;
+    return impl_->front->reload(impl_->front_rules(), why);
+}
+
 RPCH_DECL void server::stop_listening() {
     asio::dispatch(impl_->shared->context->on, [impl = impl_] { impl->stop_listening(); });
 }
@@ -115,6 +166,8 @@ RPCH_DECL void server::close() {
     asio::dispatch(impl_->shared->context->on, [impl = impl_] { impl->close(); });
 }
 
-RPCH_DECL std::size_t server::connections() const noexcept { return impl_->shared->connections(); }
+RPCH_DECL std::size_t server::connections() const noexcept {
+    return impl_->shared->connections() + (impl_->front ? impl_->front->connections() : 0);
+}
 
 } // namespace rpch::inline RPCH_ABI

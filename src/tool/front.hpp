@@ -1,0 +1,23 @@
+// What `rpch proxy` and `rpch serve --https` have in common: who is let in, and the certificate.
+#ifndef RPCH_TOOL_FRONT_HPP
+#define RPCH_TOOL_FRONT_HPP
+
+#include <memory>
+#include <string>
+
+#include <rpch/proxy/proxy_settings.hpp>
+#include <rpch/transport/tls_context.hpp>
+
+#include "options.hpp"
+
+namespace tool {
+
+/// Takes over what the options say.
+/// @param tls  receives the certificate's context; null for plain HTTP.
+/// @return what is wrong, for people; empty if nothing is.
+std::string apply(const front_options& options, rpch::proxy_settings& settings,
+                  std::shared_ptr<rpch::transport::tls_context>& tls);
+
+} // namespace tool
+
+#endif
