@@ -402,6 +402,7 @@ TEST_CASE("TLS: a changed byte anywhere in the handshake never ends in an establ
         pair.server.deliver(pair.client.take_output(), test::unsplit);
         auto flight = pair.server.take_output();
         flight_bytes = flight.size();
+        if (at >= flight.size()) break; // signatures differ in length by a byte or two
         flight[at] ^= std::byte{0x10};
         pair.client.deliver(flight, test::unsplit);
         if (pair.run()) ++established;
