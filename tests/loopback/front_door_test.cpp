@@ -15,6 +15,7 @@
 #include <rpch/transport/password_hash.hpp>
 
 #include "tests/support/certificates.hpp"
+#include "tests/support/channel.hpp"
 #include "tests/support/raw_peer.hpp"
 #include "tests/support/stack.hpp"
 
@@ -218,6 +219,19 @@ TEST_CASE(
         CHECK(caller.binds_done() == 1);
         CHECK(none_left(all));
     }
+}
+
+TEST_CASE("A half that comes alone by a server's front door ends when its time is over") {
+    test::stack all({.front_door = true,
+                     .adjust_server = [](rpch::server_settings& s) { s.pairing_wait = 100ms; }});
+    test::raw_peer out(all.io, all.front_port);
+    out.send(test::out_head(6001));
+    out.send(
+        test::wire_of(rpch::rts::conn_a1{1, test::cookie_of(0x61), test::cookie_of(0x62), 65536}));
+    CHECK(all.run_until([&] { return out.ended(); }, soon));
+    CHECK(all.server_said("virtual connection",
+                          rpch::make_error_code(errc::setup_timeout).message()));
+    CHECK(none_left(all));
 }
 
 TEST_CASE("stop_listening closes a server's front door for those who come later") {

@@ -19,7 +19,8 @@ namespace detail {
 class http_front;
 } // namespace detail
 
-/// Serves RPC over HTTP v2 clients and connects them to `ncacn_http` servers. Everything runs on
+/// Serves RPC over HTTP v2 clients and connects them to `ncacn_http` servers, or to plain
+/// `ncacn_ip_tcp` ones (`proxy_settings::tcp_backends`). Everything runs on
 /// one strand of the executor. Destroying the proxy closes all its connections.
 class proxy {
   public:
