@@ -42,7 +42,7 @@ class proxy {
     /// @errors errc::bad_setting, and nothing is changed.
     std::error_code reload(const std::string& valid_ports, std::string* why = nullptr);
 
-    /// Stops accepting; channels go on.
+    /// Refuses new connections; what is connected goes on.
     void stop_listening();
     /// Stops accepting and closes all channels. Thread-safe.
     void close();

@@ -67,7 +67,7 @@ class server {
     /// @errors errc::bad_setting, and nothing is changed; errc::not_open without a front door.
     std::error_code reload_users(std::string* why = nullptr);
 
-    /// Stops accepting; connections go on.
+    /// Refuses new connections; what is connected goes on.
     void stop_listening();
     /// Stops accepting and closes all connections; running calls are dropped. Thread-safe.
     void close();

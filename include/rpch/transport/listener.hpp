@@ -27,7 +27,10 @@ class listener : public std::enable_shared_from_this<listener> {
     /// @errors the system's, and errc::bad_setting for a host that is no address literal.
     static result<std::shared_ptr<listener>> open(strand on, const host_port& where,
                                                   handler accepted);
-    /// Stops accepting; `accepted` is not called any more.
+    /// Refuses what comes from now on. Connections that the system has taken for us are handed over
+    /// still: whoever made them saw no refusal, and would not try elsewhere.
+    void stop();
+    /// Refuses all; `accepted` is not called any more.
     void close();
     [[nodiscard]] tcp::endpoint endpoint() const;
 
@@ -35,6 +38,7 @@ class listener : public std::enable_shared_from_this<listener> {
     listener(strand on, handler accepted)
         : acceptor_(on), retry_(on), strand_(std::move(on)), accepted_(std::move(accepted)) {}
     void accept();
+    void hand_over(tcp::socket socket);
 
     tcp::acceptor acceptor_;
     timer retry_;

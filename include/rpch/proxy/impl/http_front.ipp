@@ -146,12 +146,12 @@ RPCH_DECL std::error_code http_front::reload(const std::string& valid_ports_text
 }
 
 RPCH_DECL void http_front::stop_listening() {
-    for (const auto& each : listeners_) each->close();
-    listeners_.clear();
+    for (const auto& each : listeners_) each->stop();
 }
 
 RPCH_DECL void http_front::close() {
-    stop_listening();
+    for (const auto& each : listeners_) each->close();
+    listeners_.clear();
     const auto live = shared_->live; // ending one takes it out of the set
     for (proxy_connection* each : live)
         if (shared_->live.count(each) != 0) each->end();

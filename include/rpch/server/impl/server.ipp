@@ -78,11 +78,11 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
 
     void stop_listening() {
         if (front) front->stop_listening();
-        for (const auto& each : listeners) each->close();
-        listeners.clear();
+        for (const auto& each : listeners) each->stop();
     }
     void close() {
-        stop_listening();
+        for (const auto& each : listeners) each->close();
+        listeners.clear();
         if (front) front->close();
         const auto live = shared->live; // ending one takes it out of the set
         for (detail::tcp_connection* each : live)

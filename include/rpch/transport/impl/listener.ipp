@@ -32,13 +32,9 @@ RPCH_DECL result<std::shared_ptr<listener>> listener::open(strand on, const host
 RPCH_DECL void listener::accept() {
     acceptor_.async_accept(strand_,
                            [self = shared_from_this()](std::error_code ec, tcp::socket socket) {
+                               if (!ec) self->hand_over(std::move(socket));
                                if (!self->acceptor_.is_open()) return;
-                               if (!ec) {
-                                   const handler accepted = self->accepted_; // which may close us
-                                   accepted(std::move(socket));
-                                   if (self->acceptor_.is_open()) self->accept();
-                                   return;
-                               }
+                               if (!ec) return self->accept();
                                self->retry_.expires_after(std::chrono::milliseconds(100));
                                self->retry_.async_wait([self](std::error_code stopped) {
                                    if (!stopped && self->acceptor_.is_open()) self->accept();
@@ -46,11 +42,30 @@ RPCH_DECL void listener::accept() {
                            });
 }
 
-RPCH_DECL void listener::close() {
+RPCH_DECL void listener::hand_over(tcp::socket socket) {
+    const handler accepted = accepted_; // which may close us
+    if (accepted) accepted(std::move(socket));
+}
+
+RPCH_DECL void listener::stop() {
+    const auto self = shared_from_this(); // a handler may let go of us
+    std::error_code ec;
+    if (acceptor_.is_open()) acceptor_.non_blocking(true, ec);
+    for (int left = asio::socket_base::max_listen_connections; left > 0 && !ec; --left) {
+        if (!acceptor_.is_open()) break;
+        tcp::socket socket = acceptor_.accept(strand_, ec);
+        if (!ec) hand_over(std::move(socket));
+    }
     std::error_code ignored;
     acceptor_.close(ignored);
     retry_.cancel();
+}
+
+RPCH_DECL void listener::close() {
     accepted_ = nullptr;
+    std::error_code ignored;
+    acceptor_.close(ignored);
+    retry_.cancel();
 }
 
 RPCH_DECL tcp::endpoint listener::endpoint() const {
