@@ -178,6 +178,7 @@ class client {
     class lifetime lifetime_;
     held_rts held_; ///< For the successor.
     bool in_connected_ = false;
+    bool rpc_waits_ = false;   ///< An RPC PDU needs more lifetime than there is.
     bool in_confirmed_ = true; ///< An acknowledgement showed that this instance has taken over.
     std::optional<rts::cookie> in_successor_;
     class lifetime in_successor_lifetime_;

@@ -189,7 +189,8 @@ class server {
     std::uint64_t fresh_lifetime_ = 0; ///< Bytes of a fresh OUT-H of this outbound proxy.
     std::uint64_t successor_lifetime_ = 0;
     class lifetime lifetime_;
-    held_rts held_; ///< For the successor.
+    bool rpc_waits_ = false; ///< An RPC PDU needs more lifetime than there is.
+    held_rts held_;          ///< For the successor.
     std::uint64_t out_replaced_ = 0;
 };
 

@@ -343,6 +343,18 @@ TEST_CASE("client: RTS PDUs alone may use up the lifetime to the last byte, and 
     CHECK(c.machine.ended_with() == errc::replacement_timeout); // nobody opens the successor
     CHECK(c.machine.lifetime().left() >= 40);                   // IN_R*/A5 would have had its place
     CHECK(c.machine.lifetime().left() < 4096 + 20);
+TEST_CASE("client: a PDU that waits for more lifetime waits only so long") {
+    auto s = settings();
+    s.in_lifetime = 128 * 1024;
+    s.replace_in_below = 1;
+    driven c = in_opened(s, 262'144);
+    CHECK(!sent(c, c.machine.send_credit() - 100));
+    CHECK(!waiting(c, 101));
+    CHECK(c.said() == list{"open successor_in_http"});
+    CHECK(c.after(15min) == errc::replacement_timeout);
+    CHECK(test::is_silent(c));
+}
+
 }
 
 TEST_CASE("client: a PDU larger than the whole window of the inbound proxy ends it") {

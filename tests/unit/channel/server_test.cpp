@@ -256,6 +256,14 @@ TEST_CASE("server: a lifetime below the text's minimum is taken at its word") {
     CHECK(m.machine.send_credit() == 0);
     CHECK(m.machine.lifetime().left() == 1000 - 44);
     CHECK(waiting(m, 24) == errc::lifetime_exceeded);
+TEST_CASE("server: a PDU that waits for more lifetime waits only so long") {
+    driven m = in_opened({.replace_out_below = 1}, a2(262'144, 128 * 1024));
+    CHECK(!sent(m, m.machine.send_credit() - 100));
+    CHECK(!waiting(m, 101));
+    CHECK(m.after(15min) == errc::replacement_timeout);
+    CHECK(test::is_silent(m));
+}
+
     driven none = in_b2w(settings(), a2(8192, 43));
     CHECK(none.rts(leg::in_tcp, b2()) == errc::lifetime_exceeded);
 }

@@ -243,7 +243,7 @@ RPCH_DECL std::error_code client::on_deadline(time_point now, action_list& out) 
 RPCH_DECL std::error_code client::check_replacement(wait guard, time_point now) {
     if (!deadlines_.is_due(guard, now)) return {};
     const bool in = guard == wait::in_replacement;
-    const bool harmless = in && held_.empty() && !in_successor_ &&
+    const bool harmless = in && held_.empty() && !in_successor_ && !rpc_waits_ &&
                           lifetime_.left_beyond(in_lifetime_reserve_bytes) != 0;
     if (!harmless) return errc::replacement_timeout;
     deadlines_.set(guard, now + settings_.replacement_wait);
@@ -274,6 +274,7 @@ RPCH_DECL std::error_code client::on_rpc_sent(std::size_t bytes, time_point now,
     sending_.on_sent(bytes);
     lifetime_.spend(bytes);
     silence_.on_sent(now);
+    rpc_waits_ = false;
     deadlines_.clear(wait::blocked);
     replace_in_if_due(now, out);
     return {};
@@ -285,7 +286,8 @@ RPCH_DECL std::error_code client::on_rpc_waiting(std::size_t bytes, time_point n
     if (bytes > sending_.peer_window()) return end(errc::too_large, leg::in_http, out);
     if (!sending_.fits(bytes)) deadlines_.set_once(wait::blocked, now + settings_.blocked_wait);
     // 3.2.2.5.12 has an error for the upper layer when nothing fits any more; it waits here.
-    if (bytes > lifetime_.left_beyond(in_lifetime_reserve_bytes)) replace_in(now, out);
+    rpc_waits_ = bytes > lifetime_.left_beyond(in_lifetime_reserve_bytes);
+    if (rpc_waits_) replace_in(now, out);
     return {};
 }
 
@@ -429,6 +431,7 @@ RPCH_DECL std::error_code client::switch_in(std::uint32_t window, bool tell_keep
     sending_ = send_window(window);
     in_successor_.reset();
     in_confirmed_ = false;
+    rpc_waits_ = false;
     ++in_replaced_;
     deadlines_.clear(wait::in_replacement);
     deadlines_.clear(wait::blocked);

@@ -240,7 +240,7 @@ RPCH_DECL std::error_code server::on_deadline(time_point now, action_list& out) 
         return end(errc::flow_control_stalled, leg::out_tcp, out);
     if (deadlines_.is_due(wait::out_replacement, now)) {
         // A client that cannot replace channels is served to the end of this one.
-        const bool harmless = out_ == out_state::opened_a4w && held_.empty() &&
+        const bool harmless = out_ == out_state::opened_a4w && held_.empty() && !rpc_waits_ &&
                               lifetime_.left_beyond(out_lifetime_reserve_bytes) != 0;
         if (!harmless) return end(errc::replacement_timeout, leg::out_tcp, out);
         deadlines_.set(wait::out_replacement, now + settings_.replacement_wait);
@@ -299,6 +299,7 @@ RPCH_DECL std::error_code server::on_rpc_sent(std::size_t bytes, time_point now,
     Expects(bytes <= send_credit());
     sending_.on_sent(bytes);
     lifetime_.spend(bytes);
+    rpc_waits_ = false;
     deadlines_.clear(wait::blocked);
     if (const auto failure = replace_out_if_due(now, out)) return end(failure, leg::out_tcp, out);
     return {};
@@ -312,7 +313,8 @@ RPCH_DECL std::error_code server::on_rpc_waiting(std::size_t bytes, time_point n
         return end(errc::lifetime_exceeded, leg::out_tcp, out);
     if (!sending_.fits(bytes)) deadlines_.set_once(wait::blocked, now + settings_.blocked_wait);
     // 3.2.5.5.15 has an error for the upper layer when nothing fits any more; it waits here.
-    if (bytes > lifetime_.left_beyond(out_lifetime_reserve_bytes))
+    rpc_waits_ = bytes > lifetime_.left_beyond(out_lifetime_reserve_bytes);
+    if (rpc_waits_)
         if (const auto failure = replace_out(now, out)) return end(failure, leg::out_tcp, out);
     return {};
 }
@@ -539,6 +541,7 @@ RPCH_DECL std::error_code server::after_out_switch(time_point now, action_list& 
     ++out_replaced_;
     deadlines_.clear(wait::out_replacement);
     deadlines_.clear(wait::blocked);
+    rpc_waits_ = false;
     for (const held_rts::entry& each : held_.take())
         if (const auto failure = send_on_out(each.kind, each.pdu, now, out)) return failure;
     out.push_back(action::sendable{});
