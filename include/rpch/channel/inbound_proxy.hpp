@@ -131,7 +131,8 @@ class inbound_proxy {
     rts::in_r1_a1 takeover_{}; ///< or this proxy's first one, as a successor (IN_R1).
     rts::cookie virtual_connection_{};
     rts::cookie in_channel_{};
-    rts::cookie other_channel_{}; ///< The successor while there is one, then the predecessor.
+    /// The successor while there is one, then the predecessor; the only channel before.
+    rts::cookie other_channel_{};
     std::uint32_t client_keepalive_ = limits::client_keepalive_default_ms;
     std::uint64_t body_left_; ///< Bytes of the default request's body that may still come.
     receive_window received_;

@@ -184,6 +184,7 @@ class server {
     rts::cookie out_successor_{};
     rts::cookie out_predecessor_{};
     bool predecessor_is_there_ = false; ///< predecessor_out_tcp is open (OUT_R1).
+    bool predecessor_is_alias_ = false; ///< Acknowledgements of OUT-T may still name it (OUT_R2).
     send_window sending_;
     send_window successor_sending_;
     std::uint64_t fresh_lifetime_ = 0; ///< Bytes of a fresh OUT-H of this outbound proxy.

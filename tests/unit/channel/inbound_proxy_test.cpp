@@ -166,6 +166,12 @@ TEST_CASE(
     CHECK(p.said() == list{"failed in_tcp"});
 }
 
+TEST_CASE("inbound proxy: acknowledgements with a cookie of zeros are another channel's") {
+    proxy p = in_opened();
+    CHECK(!p.rts(leg::in_tcp, ack_of(0, 1, rts::cookie{})));
+    CHECK(p.machine.sending().window().available() == 65536);
+}
+
 TEST_CASE("inbound proxy: acknowledges to the client what the server's connection has taken") {
     auto s = settings();
     s.receive_window = 8192;

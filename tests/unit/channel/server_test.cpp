@@ -209,6 +209,12 @@ TEST_CASE("server: sends within the window of CONN/A2 and says when there is mor
     CHECK(m.rts(leg::out_tcp, ack_of(8192, 8193)) == errc::bad_acknowledgement);
     CHECK(test::is_silent(m));
 }
+TEST_CASE("server: acknowledgements with a cookie of zeros are another channel's") {
+    driven m = in_opened();
+    CHECK(!m.rts(leg::out_tcp, ack_of(0, 1, rts::cookie{})));
+    CHECK(m.machine.send_credit() == 65536);
+}
+
 
 TEST_CASE("server: acknowledges to the inbound proxy what the upper layer has taken") {
     driven m = in_opened({.receive_window = 8192});

@@ -246,7 +246,7 @@ RPCH_DECL std::error_code inbound_proxy::connect(const rts::pdu& in, time_point 
                                                  action_list& out) {
     hello_ = rts::get<rts::conn_b1>(in);
     virtual_connection_ = hello_.virtual_connection;
-    in_channel_ = hello_.in_channel;
+    in_channel_ = other_channel_ = hello_.in_channel;
     client_keepalive_ = hello_.client_keepalive;
     deadlines_.set(wait::setup, now + settings_.connect_wait);
     out.push_back(action::open{leg::in_tcp});
@@ -258,7 +258,7 @@ RPCH_DECL std::error_code inbound_proxy::connect_successor(const rts::pdu& in, t
     is_successor_ = true;
     takeover_ = rts::get<rts::in_r1_a1>(in);
     virtual_connection_ = takeover_.virtual_connection;
-    in_channel_ = takeover_.successor_channel;
+    in_channel_ = other_channel_ = takeover_.successor_channel;
     deadlines_.set(wait::setup, now + settings_.connect_wait);
     out.push_back(action::open{leg::in_tcp});
     return {};

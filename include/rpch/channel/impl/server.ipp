@@ -404,7 +404,7 @@ RPCH_DECL std::error_code server::acknowledged(const rts::pdu& in, time_point, a
     const auto ack = acknowledgment_in(in);
     // Foreign cookies are dropped, 3.2.1.5.1.2. OUT-T goes on when OUT-H is replaced at the same
     // proxy (OUT_R2), and that may name either channel for some time.
-    const bool alias = !predecessor_is_there_ && ack.channel_cookie == out_predecessor_;
+    const bool alias = predecessor_is_alias_ && ack.channel_cookie == out_predecessor_;
     const bool next = out_ == out_state::opened_r2a8w && ack.channel_cookie == out_successor_;
     if (ack.channel_cookie != out_channel_ && !alias && !next) return {};
     const std::size_t credit = send_credit();
@@ -506,6 +506,7 @@ RPCH_DECL std::error_code server::switch_out_r1(const rts::pdu& in, time_point n
     // The predecessor goes on sending what it has queued, and needs the client's acknowledgements.
     out.push_back(action::promote{leg::out_tcp, true});
     predecessor_is_there_ = true;
+    predecessor_is_alias_ = false;
     deadlines_.set(wait::predecessor, now + settings_.replacement_wait);
     sending_ = successor_sending_;
     fresh_lifetime_ = successor_lifetime_;
@@ -526,7 +527,8 @@ RPCH_DECL std::error_code server::switch_out_r2(const rts::pdu& in, time_point n
         return {};
     }
     out.push_back(action::send{leg::out_tcp, rts::encode(rts::out_r2_b1{})});
-    if (predecessor_is_there_) { // its cookie becomes an alias no more
+    predecessor_is_alias_ = true;
+    if (predecessor_is_there_) {
         predecessor_is_there_ = false;
         deadlines_.clear(wait::predecessor);
         out.push_back(action::close{leg::predecessor_out_tcp});
