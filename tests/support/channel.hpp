@@ -2,9 +2,13 @@
 #ifndef RPCH_TESTS_SUPPORT_CHANNEL_HPP
 #define RPCH_TESTS_SUPPORT_CHANNEL_HPP
 
+#include <array>
 #include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -180,26 +184,98 @@ struct driven {
     [[nodiscard]] list said() const { return words(out); }
 };
 
+/// Every leg there is.
+inline constexpr auto all_legs = [] {
+    std::array<rpch::channel::leg, rpch::channel::leg_count> out{};
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<rpch::channel::leg>(i);
+    return out;
+}();
+
+/// The state of a machine in words; of an open end with those of its channels.
+template <class Machine>
+std::string state_of(const Machine& m) {
+    std::string out(name(m.current()));
+    if constexpr (requires { m.current_in(); })
+        if (m.current() == Machine::state::opened)
+            out += "; IN " + std::string(name(m.current_in())) + "; OUT " +
+                   std::string(name(m.current_out()));
+    return out;
+}
+
+/// A row of any state table in words.
+template <class Row>
+std::string words_of(const Row& row) {
+    return std::string(name(row.from)) + ", " + std::string(rpch::channel::name(row.where)) + ": " +
+           row.what;
+}
+
+/// @return the row that a machine in its present state has for this leg and shape, in words, with
+///         the state that it leads to; nothing if there is none.
+template <class Machine>
+std::optional<std::pair<std::string, std::string>> row_for(const Machine& m, rpch::channel::leg l,
+                                                           rpch::rts::shape kind) {
+    using rpch::channel::find_transition;
+    const auto found = [](const auto* row) {
+        return std::pair(words_of(*row), std::string(name(row->to)));
+    };
+    if (const auto* row = find_transition(Machine::table(), m.current(), l, kind))
+        return found(row);
+    if constexpr (requires { m.current_in(); })
+        if (m.current() == Machine::state::opened) {
+            if (const auto* row = find_transition(Machine::in_table(), m.current_in(), l, kind))
+                return std::pair("IN " + words_of(*row), "IN " + std::string(name(row->to)));
+            if (const auto* row = find_transition(Machine::out_table(), m.current_out(), l, kind))
+                return std::pair("OUT " + words_of(*row), "OUT " + std::string(name(row->to)));
+        }
+    return {};
+}
+
+/// Walks rows of a machine's tables, and knows which were not walked.
+template <class Machine>
+class table_walk {
+  public:
+    table_walk() {
+        for (const auto& row : Machine::table()) left_.insert(words_of(row));
+        if constexpr (requires { Machine::in_table(); }) {
+            for (const auto& row : Machine::in_table()) left_.insert("IN " + words_of(row));
+            for (const auto& row : Machine::out_table()) left_.insert("OUT " + words_of(row));
+        }
+    }
+    /// Hands a PDU to the machine.
+    /// @return what is not as it should be, in words: no row is there, the row leads elsewhere, or
+    ///         the machine does not ask for exactly `expected`. Empty if all is well.
+    template <class Pdu>
+    list step(driven<Machine>& d, rpch::channel::leg l, const Pdu& pdu, const list& expected) {
+        const auto row = row_for(d.machine, l, Pdu::kind);
+        if (!row) return {"no row for " + std::string(rpch::rts::name(Pdu::kind))};
+        left_.erase(row->first);
+        d.rts(l, pdu);
+        if (d.said() != expected) return d.said();
+        const auto why = d.machine.ended_with();
+        if (why && why != rpch::errc::channel_replaced) return {why.message()};
+        const std::string now = "; " + state_of(d.machine) + ";";
+        if (!why && now.find("; " + row->second + ";") == std::string::npos) return {now};
+        return {};
+    }
+    /// @return the rows that were not walked.
+    [[nodiscard]] list left() const { return {left_.begin(), left_.end()}; }
+
+  private:
+    std::set<std::string> left_;
+};
+
 /// Whatever the table leaves out is refused, closes, and asks for nothing but that. PDUs for other
 /// roles are forwarded before the table is asked: `sample` addresses them to `me`.
 /// @param make  makes a fresh `driven` machine in the state to be tested.
 /// @return what was not refused, in words; empty if all is well.
 template <class Make>
-list accepted_though_not_listed(Make make, std::initializer_list<rpch::channel::leg> legs,
-                                rpch::rts::destination me) {
+list accepted_though_not_listed(Make make, rpch::rts::destination me) {
     list faults;
-    for (const auto l : legs)
+    for (const auto l : all_legs)
         for (const auto kind : rpch::rts::all_shapes) {
             auto m = make();
-            const auto state = m.machine.current();
-            if (rpch::channel::find_transition(m.machine.table(), state, l, kind)) continue;
-            if constexpr (requires { m.machine.in_table(); })
-                if (state == decltype(state)::opened &&
-                    (rpch::channel::find_transition(m.machine.in_table(), m.machine.current_in(), l,
-                                                    kind) ||
-                     rpch::channel::find_transition(m.machine.out_table(), m.machine.current_out(),
-                                                    l, kind)))
-                    continue;
+            if (row_for(m.machine, l, kind)) continue;
+            const std::string before = state_of(m.machine);
             const auto failure = m.pdu(l, sample(kind, me));
             const bool refused =
                 failure == rpch::errc::unexpected_pdu &&
@@ -207,8 +283,7 @@ list accepted_though_not_listed(Make make, std::initializer_list<rpch::channel::
                 m.machine.ended_with() == failure && !m.machine.wants_input(l) &&
                 !m.machine.next_deadline();
             if (!refused)
-                faults.push_back(std::string(name(state)) + ", " +
-                                 std::string(rpch::channel::name(l)) + ": " +
+                faults.push_back(before + ", " + std::string(rpch::channel::name(l)) + ": " +
                                  std::string(rpch::rts::name(kind)));
         }
     return faults;
@@ -228,6 +303,18 @@ bool is_silent(driven<Machine>& m) {
         same = same && m.pdu(l, rpc_pdu(64)) == why && m.out.empty();
         same = same && m.written(l, 64) == why && m.out.empty();
         same = same && !m.machine.wants_input(l);
+        if constexpr (requires { m.machine.on_response(l, 200, {}, m.now, m.out); }) {
+            same = same && m.machine.on_response(l, 200, {}, m.now, m.out) == why && m.out.empty();
+            same = same && m.machine.on_successor_connected(l, cookie_of(1), m.now, m.out) == why &&
+                   m.out.empty();
+        }
+    }
+    if constexpr (requires { m.machine.send_credit(); }) {
+        same = same && m.machine.send_credit() == 0;
+        same = same && m.machine.on_rpc_sent(0, m.now, m.out) == why && m.out.empty();
+        same = same && m.machine.on_rpc_waiting(1, m.now, m.out) == why && m.out.empty();
+        same = same && m.machine.on_consumed(0, m.now, m.out) == why && m.out.empty();
+        same = same && m.machine.close(m.now, m.out) == why && m.out.empty();
     }
     same = same && m.after(std::chrono::hours{24}) == why && m.out.empty();
     return same && m.machine.start(m.now, m.out) == why && m.out.empty() &&

@@ -141,13 +141,11 @@ TEST_CASE("client: a second success head on OUT breaks the protocol") {
 }
 
 TEST_CASE("client: refuses every PDU its table leaves out") {
-    const auto legs = {leg::in_http, leg::out_http};
     const auto me = rts::destination::client;
-    CHECK(test::accepted_though_not_listed([] { return in_out_channel_wait(); }, legs, me) ==
-          list{});
-    CHECK(test::accepted_though_not_listed([] { return in_wait_a3w(); }, legs, me) == list{});
-    CHECK(test::accepted_though_not_listed([] { return in_wait_c2(); }, legs, me) == list{});
-    CHECK(test::accepted_though_not_listed([] { return in_opened(); }, legs, me) == list{});
+    CHECK(test::accepted_though_not_listed([] { return in_out_channel_wait(); }, me) == list{});
+    CHECK(test::accepted_though_not_listed([] { return in_wait_a3w(); }, me) == list{});
+    CHECK(test::accepted_though_not_listed([] { return in_wait_c2(); }, me) == list{});
+    CHECK(test::accepted_though_not_listed([] { return in_opened(); }, me) == list{});
 }
 
 TEST_CASE("client: PDUs for other roles have gone astray") {
@@ -343,6 +341,8 @@ TEST_CASE("client: RTS PDUs alone may use up the lifetime to the last byte, and 
     CHECK(c.machine.ended_with() == errc::replacement_timeout); // nobody opens the successor
     CHECK(c.machine.lifetime().left() >= 40);                   // IN_R*/A5 would have had its place
     CHECK(c.machine.lifetime().left() < 4096 + 20);
+}
+
 TEST_CASE("client: a PDU that waits for more lifetime waits only so long") {
     auto s = settings();
     s.in_lifetime = 128 * 1024;
@@ -353,8 +353,6 @@ TEST_CASE("client: a PDU that waits for more lifetime waits only so long") {
     CHECK(c.said() == list{"open successor_in_http"});
     CHECK(c.after(15min) == errc::replacement_timeout);
     CHECK(test::is_silent(c));
-}
-
 }
 
 TEST_CASE("client: a PDU larger than the whole window of the inbound proxy ends it") {

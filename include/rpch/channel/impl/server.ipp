@@ -541,9 +541,9 @@ RPCH_DECL std::error_code server::after_out_switch(time_point now, action_list& 
     out_channel_ = out_successor_;
     lifetime_ = channel::lifetime(fresh_lifetime_);
     ++out_replaced_;
+    rpc_waits_ = false;
     deadlines_.clear(wait::out_replacement);
     deadlines_.clear(wait::blocked);
-    rpc_waits_ = false;
     for (const held_rts::entry& each : held_.take())
         if (const auto failure = send_on_out(each.kind, each.pdu, now, out)) return failure;
     out.push_back(action::sendable{});
