@@ -36,10 +36,12 @@ from lab import Failed, Program, free_port, make_certificate  # noqa: E402  (the
 
 # What the proxies log, and under which name it is counted.
 COUNTED = {
-    'opened_in': re.compile(r'\bIN channel of .* open$'),
-    'opened_out': re.compile(r'\bOUT channel of .* open$'),
-    'replaced_in': re.compile(r'\bIN channel of .*\breplaced\b'),
-    'replaced_out': re.compile(r'\bOUT channel of .*\breplaced\b'),
+    'opened_in': re.compile(r'\bIN channel of .* open(,|$)'),
+    'opened_out': re.compile(r'\bOUT channel of .* open(,|$)'),
+    'in_r1': re.compile(r'\bIN channel of .* replaced at another proxy$'),
+    'in_r2': re.compile(r'\bIN channel of .* replaced at this proxy$'),
+    'out_r1': re.compile(r'\bOUT channel of .* replaced at another proxy$'),
+    'out_r2': re.compile(r'\bOUT channel of .* replaced at this proxy$'),
 }
 CUT_OFF = re.compile(r'closing connections that are open: ([0-9]+)')
 
@@ -47,12 +49,15 @@ HAPROXY = """global
     maxconn 400
     nbthread {threads}
     stats socket {room}/admin level admin
+    log stdout format raw local0
 defaults
     mode http
     timeout connect 5s
     timeout client 1h
     timeout server 1h
     timeout http-request 30s
+    log global
+    option httplog
     option http-no-delay
     option redispatch 1
     retries 5
@@ -102,9 +107,9 @@ def read_options():
     options = p.parse_args()
     options.mover = os.path.join(os.path.dirname(os.path.abspath(options.rpch)), 'soak_mover')
     if options.proxies is None:
-        options.proxies = 1 if options.form == 'one' else 3
-    if options.form != 'one' and options.proxies < 2:
-        p.error('a farm has two proxies at least')
+        options.proxies = {'one': 1, 'apart': 4, 'farm': 3}[options.form]
+    if options.proxies < {'one': 1, 'apart': 4, 'farm': 2}[options.form]:
+        p.error('a farm has two proxies at least, four if IN and OUT are apart')
     if options.expect_replaced is None:
         # each way more goes than the contents, and a channel is replaced before it is full
         options.expect_replaced = options.bytes // options.lifetime
@@ -118,17 +123,19 @@ class Counts:
         self.lock = threading.Lock()
         self.found = dict.fromkeys(COUNTED, 0)
         self.cut_off = 0
-        self.kept = open(os.path.join(keep, 'proxies.log'), 'w') if keep else None
+        self.kept = open(os.path.join(keep, 'rpch.log'), 'w') if keep else None
 
     def taker(self, name):
         def take(line):
             with self.lock:
+                if self.kept and line:
+                    print('%.3f' % time.time(), name, line, file=self.kept, flush=True)
+                if name == 'server':
+                    return
                 for what, pattern in COUNTED.items():
                     self.found[what] += bool(pattern.search(line))
                 cut = CUT_OFF.search(line)
                 self.cut_off += int(cut.group(1)) if cut else 0
-                if self.kept and line:
-                    print(name, line, file=self.kept, flush=True)
         return take
 
 
@@ -235,10 +242,10 @@ class Soak:
 
     def start(self):
         o = self.options
-        server = Program([o.rpch, 'serve', '--http', '127.0.0.1:0'], 1)
+        self.counts = Counts(o.keep_logs)
+        server = Program([o.rpch, 'serve', '--http', '127.0.0.1:0'], 1, take_log=self.counts.taker('server'))
         self.running.append(server)
         self.target = server.ports[0]
-        self.counts = Counts(o.keep_logs)
         tls = None
         if o.tls:
             tls = os.path.join(self.room, 'cert.pem'), os.path.join(self.room, 'key.pem')
@@ -291,9 +298,13 @@ class Soak:
         wrong += self.stop()
         summary.update(self.counts.found)
         for way in ('in', 'out'):
-            if self.counts.found['replaced_' + way] < self.options.expect_replaced:
+            replaced = self.counts.found[way + '_r1'] + self.counts.found[way + '_r2']
+            if replaced < self.options.expect_replaced:
                 wrong.append('%d %s channels were replaced, not %d' % (
-                    self.counts.found['replaced_' + way], way.upper(), self.options.expect_replaced))
+                    replaced, way.upper(), self.options.expect_replaced))
+        kinds = ('in_r2', 'out_r2') if self.options.form == 'one' else ('in_r1', 'in_r2', 'out_r1', 'out_r2')
+        if self.options.expect_replaced >= 8:               # each proxy stands twice in a row
+            wrong += ['%s never happened' % kind.upper() for kind in kinds if not self.counts.found[kind]]
         if cut_before:
             wrong.append('%d connections were cut off when a proxy was drained' % cut_before)
         summary['wrong'] = wrong

@@ -12,14 +12,9 @@ sys.path.insert(0, os.path.join(HERE, os.pardir, 'interop'))
 
 from lab import case, expect, main, run  # noqa: E402  (the folder comes first)
 
-# Channels that are replaced: their life in bytes, and what a farm is told. Until recycling is there, a life of
-# 1 GiB is longer than a test, and a proxy that is drained cuts its channels off.
-LIFETIME = '1GiB'
-FARM = ('--restarts', '0', '--pause', '100')
-
 
 def soak(lab, *words):
-    code, said = run([sys.executable, os.path.join(HERE, 'soak.py'), lab.program, '--lifetime', LIFETIME,
+    code, said = run([sys.executable, os.path.join(HERE, 'soak.py'), lab.program, '--lifetime', '1MiB',
                       '--bytes', '64MiB', '--limit', '120', *words], 160)
     print(said, end='')
     expect(code == 0, 'soak.py ended with %s\n%s' % (code, said))
@@ -31,8 +26,8 @@ def one_proxy(lab):
 
 
 @case()
-def one_proxy_with_the_smallest_windows(lab):
-    soak(lab, '--form', 'one', '--bytes', '16MiB', '--window', '8KiB')
+def one_proxy_with_the_smallest_windows_and_lives(lab):
+    soak(lab, '--form', 'one', '--bytes', '16MiB', '--window', '8KiB', '--lifetime', '128KiB')
 
 
 @case('openssl')
@@ -51,8 +46,18 @@ def in_and_out_apart(lab):
 
 
 @case('haproxy')
-def a_farm_with_several_connections(lab):
-    soak(lab, '--form', 'farm', '--connections', '4', *FARM)
+def in_and_out_apart_with_the_smallest_windows_and_lives(lab):
+    soak(lab, '--form', 'apart', '--bytes', '16MiB', '--window', '8KiB', '--lifetime', '128KiB')
+
+
+@case('haproxy')
+def a_farm_that_is_restarted(lab):
+    soak(lab, '--form', 'farm', '--bytes', '256MiB', '--pause', '0.2')
+
+
+@case('haproxy')
+def a_farm_that_is_restarted_under_several_connections(lab):
+    soak(lab, '--form', 'farm', '--bytes', '256MiB', '--pause', '0.2', '--connections', '4')
 
 
 class Relay:
