@@ -106,7 +106,9 @@ class send_window {
     void on_sent(std::size_t n) noexcept;
     /// Recomputes the window from an acknowledgement, 3.2.1.5.1.2: window = available - (sent -
     /// received), modulo 2^32. A peer that counts less than it received (FreeRDP leaves out every
-    /// PDU but responses) is taken at its word; it grants itself a smaller window.
+    /// PDU but responses) is taken at its word; it grants itself a smaller window. One that an
+    /// earlier one has overtaken changes nothing: while an IN channel is replaced (IN_R1), those
+    /// for OUT-H come by two ways.
     /// @errors errc::bad_acknowledgement if the result is negative or above the peer's window;
     ///         nothing changes.
     [[nodiscard]] std::error_code on_acknowledged(acknowledgement ack) noexcept;
@@ -116,9 +118,13 @@ class send_window {
     [[nodiscard]] std::uint32_t sent() const noexcept { return sent_; }
 
   private:
+    [[nodiscard]] bool is_overtaken(acknowledgement ack) const noexcept;
+
     std::uint32_t peer_;
     std::uint32_t available_;
     std::uint32_t sent_ = 0;
+    acknowledgement newest_{};
+    std::uint64_t acknowledged_ = 0; ///< Bytes of this instance in all, by `newest_`.
 };
 
 /// Reads the fragment sizes that a bind, bind_ack, alter_context or alter_context_resp PDU

@@ -54,6 +54,23 @@ TEST_CASE("send window: a PDU as large as the window fits, one byte more does no
     CHECK(w.fits(0));
 }
 
+TEST_CASE("send window: an acknowledgement that was overtaken by a later one changes nothing") {
+    // IN_R1 gives acknowledgements for OUT-H a second way while the first one still drains.
+    send_window w(1000);
+    w.on_sent(1000);
+    CHECK(!w.on_acknowledged({1000, 1000}));
+    w.on_sent(900);
+    CHECK(w.available() == 100);
+    CHECK(!w.on_acknowledged({500, 1000})); // 1400 bytes on the way would be above the window
+    CHECK(w.available() == 100);
+    CHECK(!w.on_acknowledged({1000, 950})); // as much received, less taken
+    CHECK(w.available() == 100);
+    CHECK(!w.on_acknowledged({1900, 1000}));
+    CHECK(w.available() == 1000);
+    // Never so many bytes were received that this one could be an earlier one.
+    CHECK(w.on_acknowledged({0xFFFFFF00, 1000}) == errc::bad_acknowledgement);
+}
+
 TEST_CASE(
     "send window: acknowledgements that nothing sent can explain are refused, and change nothing") {
     send_window w(1000);

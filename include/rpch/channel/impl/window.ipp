@@ -59,12 +59,22 @@ RPCH_DECL void send_window::on_sent(std::size_t n) noexcept {
     available_ -= static_cast<std::uint32_t>(n);
 }
 
+/// Both numbers only grow, taken together: a receiver counts up, and gives back what it has taken.
+RPCH_DECL bool send_window::is_overtaken(acknowledgement ack) const noexcept {
+    const std::uint32_t behind = newest_.bytes_received - ack.bytes_received; // modulo 2^32
+    if (behind == 0) return ack.available_window < newest_.available_window;
+    return behind <= std::min<std::uint64_t>(acknowledged_, limits::channel_lifetime_max);
+}
+
 RPCH_DECL std::error_code send_window::on_acknowledged(acknowledgement ack) noexcept {
+    if (is_overtaken(ack)) return {};
     const std::uint32_t on_the_way = sent_ - ack.bytes_received; // modulo 2^32: counters wrap
     if (on_the_way > ack.available_window) return errc::bad_acknowledgement;
     const std::uint32_t window = ack.available_window - on_the_way;
     if (window > peer_) return errc::bad_acknowledgement;
     available_ = window;
+    acknowledged_ += ack.bytes_received - newest_.bytes_received;
+    newest_ = ack;
     return {};
 }
 
