@@ -341,8 +341,10 @@ RPCH_DECL std::error_code inbound_proxy::acknowledged(const rts::pdu& in, time_p
                                                       action_list& out) {
     const auto ack = acknowledgment_in(in);
     // Foreign cookies are dropped, 3.2.1.5.1.2. IN-T goes on when IN-H is replaced here (IN_R2),
-    // and the server may name either channel for some time.
-    if (ack.channel_cookie != in_channel_ && ack.channel_cookie != other_channel_) return {};
+    // and no PDU of a replacement comes back on it: acknowledgements may be late by any number of
+    // channels. Whatever they name, it was one of these.
+    const bool only_one = replaced_ == 0 && state_ != state::opened_a5w;
+    if (only_one && ack.channel_cookie != in_channel_) return {};
     const std::size_t queued = sending_.queued_bytes();
     if (const auto failure =
             sending_.on_acknowledged({ack.bytes_received, ack.available_window}, out))

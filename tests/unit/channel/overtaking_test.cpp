@@ -1,0 +1,58 @@
+// What replacements make of the order of PDUs: connections overtake each other, and a proxy that
+// takes over has not seen what came before.
+#include <rpch/channel/inbound_proxy.hpp>
+#include <rpch/channel/outbound_proxy.hpp>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/channel.hpp"
+
+using namespace rpch;
+using namespace rpch::channel;
+using test::list;
+
+namespace {
+
+rts::in_r1_a1 a1_of(unsigned predecessor, unsigned successor) {
+    return {.virtual_connection = test::vc_cookie,
+            .predecessor_channel = test::cookie_of(predecessor),
+            .successor_channel = test::cookie_of(successor)};
+}
+rts::flow_control_ack ack_of(std::uint32_t received, std::uint32_t available, unsigned channel) {
+    return {.ack = {received, available, test::cookie_of(channel)}};
+}
+
+/// Wait_B2, as the successor of channel 0x11 with cookie 0x12.
+test::driven<inbound_proxy> taking_over(const inbound_proxy_settings& settings = {}) {
+    test::driven<inbound_proxy> p(settings);
+    p.rts(leg::in_http, a1_of(0x11, 0x12));
+    p.connected(leg::in_tcp);
+    return p;
+}
+/// The same, opened by B2.
+test::driven<inbound_proxy> taken_over(const inbound_proxy_settings& settings = {}) {
+    auto p = taking_over(settings);
+    p.rts(leg::in_tcp, rts::in_r1_b2{.receive_window_size = 65536});
+    return p;
+}
+/// IN_R2 at this proxy.
+void replace(test::driven<inbound_proxy>& p, unsigned predecessor, unsigned successor) {
+    p.rts(leg::successor_in_http, a1_of(predecessor, successor));
+    p.rts(leg::in_http, rts::in_r2_a5{.successor_channel = test::cookie_of(successor)});
+}
+
+} // namespace
+
+TEST_CASE("inbound proxy: after IN_R2 an acknowledgement may name any channel before") {
+    // IN-T goes on, and nothing of a replacement comes back on it: the server's acknowledgement for
+    // channel 0x12 may arrive when 0x14 is the default.
+    auto p = taken_over();
+    p.pdu(leg::in_http, test::rpc_pdu(5000));
+    p.written(leg::in_tcp, 5000);
+    replace(p, 0x12, 0x13);
+    replace(p, 0x13, 0x14);
+    CHECK(p.machine.replaced() == 2);
+    CHECK(p.machine.sending().window().available() == 60536);
+    CHECK(!p.rts(leg::in_tcp, ack_of(5000, 65536, 0x12)));
+    CHECK(p.machine.sending().window().available() == 65536);
+}
