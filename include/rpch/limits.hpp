@@ -16,6 +16,8 @@ namespace rpch::inline RPCH_ABI::limits {
 inline constexpr std::uint16_t fragment_bytes_default = 5840;
 /// Every implementation must be able to receive this, in bytes. [C706] 12.6.3.1.
 inline constexpr std::uint16_t fragment_bytes_min = 1432;
+/// The largest that frag_length can say, in bytes.
+inline constexpr std::uint32_t fragment_bytes_max = 0xFFFF;
 /// Total stub bytes of one reassembled request or response.
 inline constexpr std::size_t call_bytes_max = std::size_t{128} << 20;
 /// Stub bytes of all calls of one connection that are still being reassembled.

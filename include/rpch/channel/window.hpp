@@ -24,6 +24,8 @@
 //  smaller),
 //     a larger fragment is announced in max_xmit_frag of the bind or bind_ack that passes through
 //     the same hop before it, and what was announced nowhere is learnt from the largest PDU seen.
+//     A proxy that takes over from another one (IN_R1, OUT_R1) has seen no bind: it expects the
+//     largest fragment there can be.
 //  5. Over several hops: a relay releases a PDU when the next hop has taken it, which by 3, applied
 //     from the last hop backwards, always happens, provided that every role goes on reading every
 //     leg while another is blocked, and that no acknowledgement waits behind data. Reading goes on

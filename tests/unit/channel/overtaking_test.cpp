@@ -43,6 +43,28 @@ void replace(test::driven<inbound_proxy>& p, unsigned predecessor, unsigned succ
 
 } // namespace
 
+TEST_CASE("inbound proxy: in place of another one it expects the largest fragments") {
+    // bind went through the predecessor. Half the window is advertised still, and yet a client with
+    // larger fragments would wait for ever.
+    auto p = taken_over({.receive_window = 16384});
+    p.pdu(leg::in_http, test::rpc_pdu(7000));
+    p.written(leg::in_tcp, 7000);
+    CHECK(p.said() == list{"send in_tcp FlowControlAckWithDestination"});
+}
+
+TEST_CASE("outbound proxy: in place of another one it expects the largest fragments") {
+    test::driven<outbound_proxy> p(outbound_proxy_settings{.receive_window = 16384});
+    p.rts(leg::out_http, rts::out_r1_a3{.virtual_connection = test::vc_cookie,
+                                        .predecessor_channel = test::out_cookie,
+                                        .successor_channel = test::cookie_of(0x23),
+                                        .receive_window_size = 65536});
+    p.connected(leg::out_tcp);
+    p.rts(leg::out_http, rts::out_r1_a11{});
+    p.pdu(leg::out_tcp, test::rpc_pdu(7000));
+    p.written(leg::out_http, 7000);
+    CHECK(p.said() == list{"send out_tcp FlowControlAck"});
+}
+
 TEST_CASE("inbound proxy: after IN_R2 an acknowledgement may name any channel before") {
     // IN-T goes on, and nothing of a replacement comes back on it: the server's acknowledgement for
     // channel 0x12 may arrive when 0x14 is the default.

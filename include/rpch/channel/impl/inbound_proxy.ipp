@@ -257,6 +257,7 @@ RPCH_DECL std::error_code inbound_proxy::connect_successor(const rts::pdu& in, t
                                                            action_list& out) {
     is_successor_ = true;
     takeover_ = rts::get<rts::in_r1_a1>(in);
+    received_.expect_fragment(limits::fragment_bytes_max); // bind and bind_ack are long gone
     virtual_connection_ = takeover_.virtual_connection;
     in_channel_ = other_channel_ = takeover_.successor_channel;
     deadlines_.set(wait::setup, now + settings_.connect_wait);

@@ -288,6 +288,7 @@ RPCH_DECL std::error_code outbound_proxy::connect_successor(const rts::pdu& in, 
                                                             action_list& out) {
     is_successor_ = true;
     takeover_ = rts::get<rts::out_r1_a3>(in);
+    received_.expect_fragment(limits::fragment_bytes_max); // bind and bind_ack are long gone
     virtual_connection_ = takeover_.virtual_connection;
     out_channel_ = takeover_.successor_channel;
     return connect_with(takeover_.receive_window_size, now, out);
