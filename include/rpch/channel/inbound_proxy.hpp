@@ -79,8 +79,9 @@ class inbound_proxy {
     /// successor_in_http, 3.2.3.5.5.1.
     /// @return nothing if it may come now; errc::replacement_pending if it may come later: A5 of
     /// the
-    ///         replacement before it, or room in the server, is still to come; every other error
-    ///         refuses the request and harms nobody else.
+    ///         replacement before it, or room in the server, is still to come;
+    ///         errc::unexpected_pdu if it replaces a channel that is not here (IN_R1); every other
+    ///         error refuses the request and harms nobody else.
     [[nodiscard]] std::error_code admits(const rts::in_r2_a1& first) const noexcept;
 
     [[nodiscard]] std::error_code ended_with() const noexcept { return ending_.why(); }

@@ -78,3 +78,15 @@ TEST_CASE("inbound proxy: after IN_R2 an acknowledgement may name any channel be
     CHECK(!p.rts(leg::in_tcp, ack_of(5000, 65536, 0x12)));
     CHECK(p.machine.sending().window().available() == 65536);
 }
+
+TEST_CASE("inbound proxy: IN_R*/A1 for a successor elsewhere may come before IN_R1/A5") {
+    // C has replaced this channel at another proxy, and replaces that one already; A5, which tells
+    // of the first replacement, is still on its way here. It is one more IN_R1.
+    auto p = taken_over();
+    CHECK(p.machine.admits(a1_of(0x13, 0x14)) == errc::unexpected_pdu);
+    CHECK(!p.machine.admits(a1_of(0x12, 0x14)));
+    // The same while a successor at this proxy waits for its A5.
+    p.rts(leg::successor_in_http, a1_of(0x12, 0x13));
+    CHECK(p.machine.admits(a1_of(0x13, 0x14)) == errc::replacement_pending);
+    CHECK(p.machine.admits(a1_of(0x14, 0x15)) == errc::unexpected_pdu);
+}

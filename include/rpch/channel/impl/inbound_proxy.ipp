@@ -99,11 +99,13 @@ RPCH_DECL std::error_code inbound_proxy::admits(const rts::in_r2_a1& first) cons
     if (first.virtual_connection != virtual_connection_) return errc::cookie_mismatch;
     // C is open again as soon as it has sent A5: its next A1 comes on a TCP connection of its own,
     // and may be here before A5 is.
-    if (state_ == state::opened_a5w)
-        return first.predecessor_channel == other_channel_ ? errc::replacement_pending
-                                                           : errc::cookie_mismatch;
-    if (state_ != state::opened) return errc::unexpected_pdu;
-    if (first.predecessor_channel != in_channel_) return errc::cookie_mismatch;
+    if (state_ == state::opened_a5w && first.predecessor_channel == other_channel_)
+        return errc::replacement_pending;
+    // The same after IN_R1: A5, which hands this channel over, is still on its way, and A1 already
+    // names its successor at another proxy. The text has a protocol error for every other cookie;
+    // the server refuses one that is false, and that harms nobody else.
+    if (state_ != state::opened || first.predecessor_channel != in_channel_)
+        return errc::unexpected_pdu;
     // Each instance has a window of its own; with nothing held of the last predecessor, two windows
     // bound what is held.
     if (predecessor_held_ != 0) return errc::replacement_pending;
