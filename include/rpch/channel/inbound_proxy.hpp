@@ -115,6 +115,7 @@ class inbound_proxy {
     std::error_code connect_successor(const rts::pdu& in, time_point now, action_list& out);
     std::error_code unplug(const rts::pdu& in, time_point now, action_list& out);
     std::error_code unplug_successor(const rts::pdu& in, time_point now, action_list& out);
+    std::error_code unplug_draining(const rts::pdu& in, time_point now, action_list& out);
     std::error_code unplug_with(std::uint32_t window, action_list& out);
     std::error_code begin_r2(const rts::pdu& in, time_point now, action_list& out);
     std::error_code switch_r2(const rts::pdu& in, time_point now, action_list& out);

@@ -90,3 +90,32 @@ TEST_CASE("inbound proxy: IN_R*/A1 for a successor elsewhere may come before IN_
     CHECK(p.machine.admits(a1_of(0x13, 0x14)) == errc::replacement_pending);
     CHECK(p.machine.admits(a1_of(0x14, 0x15)) == errc::unexpected_pdu);
 }
+
+TEST_CASE("inbound proxy: IN_R1/A5 may come before IN_R1/B2; what is queued waits for B2") {
+    auto p = taking_over();
+    p.pdu(leg::in_http, test::rpc_pdu(5000));
+    CHECK(p.said() == list{});
+    CHECK(!p.rts(leg::in_http, rts::in_r1_a5{.successor_channel = test::cookie_of(0x13)}));
+    CHECK(p.said().size() == 1);
+    CHECK(test::last_sent<rts::in_r1_a6>(p.out).successor_channel == test::cookie_of(0x13));
+    CHECK(p.machine.current() == inbound_proxy::state::draining);
+    CHECK(p.rts(leg::in_tcp, rts::in_r1_b2{.receive_window_size = 65536}) ==
+          errc::channel_replaced);
+    CHECK(p.said() == list{"send_rpc in_tcp 5000", "send in_tcp IN_R1/B1", "close in_tcp",
+                           "close in_http", "failed in_tcp"});
+}
+
+TEST_CASE("inbound proxy: IN_R1/A5 before IN_R1/B2 with nothing queued; one B2 at most") {
+    auto p = taking_over();
+    CHECK(p.rts(leg::in_http, rts::in_r1_a5{.successor_channel = test::cookie_of(0x13)}) ==
+          errc::channel_replaced);
+    CHECK(p.said().size() == 5); // A6, B1, close, close, failed
+
+    auto q = taking_over();
+    q.pdu(leg::in_http, test::rpc_pdu(5000));
+    q.pdu(leg::in_http, test::rpc_pdu(5000));
+    q.rts(leg::in_http, rts::in_r1_a5{.successor_channel = test::cookie_of(0x13)});
+    CHECK(!q.rts(leg::in_tcp, rts::in_r1_b2{.receive_window_size = 8192}));
+    CHECK(q.said() == list{"send_rpc in_tcp 5000"});
+    CHECK(q.rts(leg::in_tcp, rts::in_r1_b2{.receive_window_size = 8192}) == errc::unexpected_pdu);
+}

@@ -25,6 +25,8 @@ RPCH_DECL std::span<const inbound_proxy::row> inbound_proxy::table() noexcept {
         {opened,        successor_in_http, in_r2_a1,                          &me::begin_r2,          opened_a5w,    "3.2.3.5.5.1", "IN_R2/A1: A2 to the server; hold the successor back"},
         {opened_a5w,    in_http,           in_r2_a5,                          &me::switch_r2,         opened,        "3.2.3.5.8", "IN_R2/A5: switch; if the cookie is another, close the successor"},
         {opened,        in_http,           in_r1_a5,                          &me::hand_over,         draining,      "3.2.3.5.6", "IN_R1/A5: A6 to the server; what is queued; B1; Finished"},
+        {wait_b2,       in_http,           in_r1_a5,                          &me::hand_over,         draining,      "3.2.3.5.6", "IN_R1/A5 that has overtaken B2: the same; what is queued waits for B2"},
+        {draining,      in_tcp,            in_r1_b2,                          &me::unplug_draining,   draining,      "3.2.3.5.7", "IN_R1/B2: take the window, unplug IN-T; B1 when the queue is empty"},
         {opened,        in_tcp,            flow_control_ack,                  &me::acknowledged,      opened,        "3.2.1.5.1.2", "FlowControlAck: recompute the window of IN-T"},
         {opened_a5w,    in_tcp,            flow_control_ack,                  &me::acknowledged,      opened_a5w,    "3.2.1.5.1.2", "FlowControlAck: the same"},
         {draining,      in_tcp,            flow_control_ack,                  &me::acknowledged,      draining,      "3.2.1.5.1.2", "FlowControlAck: the same; B1 when the queue is empty"},
@@ -276,6 +278,19 @@ RPCH_DECL std::error_code inbound_proxy::unplug_successor(const rts::pdu& in, ti
     return unplug_with(rts::get<rts::in_r1_b2>(in).receive_window_size, out);
 }
 
+/// The client has replaced this channel, too, before B2 came: the server sends B2 and admits the
+/// next successor at the same time, and A4 and A5 may come faster than B2.
+RPCH_DECL std::error_code inbound_proxy::unplug_draining(const rts::pdu& in, time_point now,
+                                                         action_list& out) {
+    if (!sending_.plugged()) return errc::unexpected_pdu;
+    const auto bytes = rts::get<rts::in_r1_b2>(in).receive_window_size;
+    if (const auto window = rts::check_receive_window(bytes); !window) return window.error();
+    sending_.set_peer_window(bytes);
+    if (const auto failure = sending_.unplug(out)) return failure;
+    watch_queue(now);
+    return end_if_drained(out);
+}
+
 RPCH_DECL std::error_code inbound_proxy::unplug_with(std::uint32_t bytes, action_list& out) {
     if (const auto window = rts::check_receive_window(bytes); !window) return window.error();
     deadlines_.clear(wait::setup);
@@ -317,6 +332,7 @@ RPCH_DECL std::error_code inbound_proxy::hand_over(const rts::pdu& in, time_poin
     const auto successor = rts::get<rts::in_r1_a5>(in).successor_channel;
     out.push_back(
         action::send{leg::in_tcp, rts::encode(rts::in_r1_a6{.successor_channel = successor})});
+    deadlines_.clear(wait::setup);
     deadlines_.set(wait::replacement, now + settings_.replacement_wait);
     return end_if_drained(out);
 }
