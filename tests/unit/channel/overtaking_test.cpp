@@ -119,3 +119,28 @@ TEST_CASE("inbound proxy: IN_R1/A5 before IN_R1/B2 with nothing queued; one B2 a
     CHECK(q.said() == list{"send_rpc in_tcp 5000"});
     CHECK(q.rts(leg::in_tcp, rts::in_r1_b2{.receive_window_size = 8192}) == errc::unexpected_pdu);
 }
+
+TEST_CASE("outbound proxy: the successor's channel is empty once it has taken over") {
+    test::driven<outbound_proxy> p(outbound_proxy_settings{});
+    p.rts(leg::out_http, rts::conn_a1{.virtual_connection = test::vc_cookie,
+                                      .out_channel = test::out_cookie,
+                                      .receive_window_size = 8192});
+    p.connected(leg::out_tcp);
+    p.rts(leg::out_tcp, rts::conn_c1{.receive_window_size = 65536, .connection_timeout = 120'000});
+    p.pdu(leg::out_tcp, test::rpc_pdu(8000));
+    p.pdu(leg::out_tcp, test::rpc_pdu(8000)); // waits for the client's window
+    p.rts(leg::successor_out_http, rts::out_r2_a3{.virtual_connection = test::vc_cookie,
+                                                  .predecessor_channel = test::out_cookie,
+                                                  .successor_channel = test::cookie_of(0x23),
+                                                  .receive_window_size = 8192});
+    p.rts(leg::successor_out_http, rts::out_r2_c1{});
+    p.rts(leg::out_tcp, rts::out_r2_b1{});
+    p.pdu(leg::out_tcp, test::rpc_pdu(3000)); // is for the successor
+    CHECK(p.machine.sending_next().queued_bytes() == 3000);
+    p.rts(leg::out_tcp,
+          rts::flow_control_ack_with_destination{.destination = rts::destination::outbound_proxy,
+                                                 .ack = {8000, 8192, test::out_cookie}});
+    CHECK(p.machine.replaced() == 1);
+    CHECK(p.machine.sending().queued_bytes() == 0);
+    CHECK(p.machine.sending_next().queued_bytes() == 0);
+}

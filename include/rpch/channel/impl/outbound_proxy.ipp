@@ -362,7 +362,7 @@ RPCH_DECL std::error_code outbound_proxy::end_if_drained(time_point now, action_
     // Nothing is told any more of what the old socket has not taken yet. It is bounded by the
     // client's window, which has let it go.
     const std::size_t unwritten = sending_.unwritten();
-    sending_ = std::move(next_);
+    sending_ = std::exchange(next_, sending_channel(leg::successor_out_http));
     sending_.set_leg(leg::out_http);
     out_channel_ = successor_;
     ++replaced_;
