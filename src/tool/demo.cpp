@@ -60,7 +60,7 @@ class table {
     void row(const char* what, bool good, const std::string& outcome,
              std::chrono::steady_clock::duration took) {
         const auto ms = std::chrono::duration<double, std::milli>(took).count();
-        std::printf("  %-4s %8.1f ms  %-46s %s\n", good ? "ok" : "BAD", ms, what, outcome.c_str());
+        std::printf("  %-4s %8.1f ms  %-50s %s\n", good ? "ok" : "BAD", ms, what, outcome.c_str());
         all_good_ = all_good_ && good;
     }
     [[nodiscard]] bool all_good() const { return all_good_; }
@@ -69,10 +69,24 @@ class table {
     bool all_good_ = true;
 };
 
+/// The shortest life a channel can have: both are replaced every 128 KiB.
+constexpr std::uint32_t lifetime = rpch::limits::channel_lifetime_min;
+
+/// Channels that were replaced, by the proxy's log.
+struct replaced_channels {
+    int in = 0;
+    int out = 0;
+    void count(const std::string& line) {
+        if (line.find("replaced at this proxy") == std::string::npos) return;
+        ++(line.rfind("IN", 0) == 0 ? in : out);
+    }
+};
+
 struct setting {
     std::string binding;
     rpch::client_options options;
     table* rows;
+    const replaced_channels* replaced;
 };
 
 asio::awaitable<void> call_through(setting s) {
@@ -92,6 +106,18 @@ asio::awaitable<void> call_through(setting s) {
     const std::uint32_t size = static_cast<std::uint32_t>(data.size());
     const rpcecho::octets back = co_await echo.call<rpcecho::echo_data>(size, data);
     s.rows->row("EchoData of 1 MiB, both ways", back == data, "byte for byte",
+                clock::now() - start);
+
+    start = clock::now();
+    bool same = true;
+    for (int i = 0; i < 4; ++i) {
+        const rpcecho::octets again = co_await echo.call<rpcecho::echo_data>(size, data);
+        same = same && again == data;
+    }
+    const replaced_channels& n = *s.replaced;
+    s.rows->row("4 MiB more, through channels that live for 128 KiB",
+                same && n.in >= 16 && n.out >= 16,
+                "replaced: IN " + std::to_string(n.in) + ", OUT " + std::to_string(n.out),
                 clock::now() - start);
 }
 
@@ -161,6 +187,9 @@ int run_demo() {
     settings.valid_ports = "localhost:" + std::to_string(*server_port);
     settings.allow_basic = true;
     settings.users_file = users.path();
+    settings.channel_lifetime = lifetime;
+    replaced_channels replaced;
+    settings.log = [&replaced](const std::string& line) { replaced.count(line); };
     std::string why;
     auto proxy = rpch::proxy::make(io.get_executor(), settings, &why);
     if (!proxy) return complain(why);
@@ -173,7 +202,8 @@ int run_demo() {
                 *server_port, *proxy_port, settings.valid_ports.c_str(),
                 binding(*server_port, *proxy_port).c_str());
     table rows;
-    setting s{binding(*server_port, *proxy_port), {}, &rows};
+    setting s{binding(*server_port, *proxy_port), {}, &rows, &replaced};
+    s.options.channel_lifetime = lifetime;
     s.options.tls.ca_pem = authority->certificate_pem();
     s.options.http_auth = rpch::http_authentication::basic;
     s.options.http_user = "demo";
