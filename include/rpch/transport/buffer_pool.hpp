@@ -78,6 +78,10 @@ class buffer_pool {
     void note_copied(std::size_t n) noexcept { copied_ += n; }
     /// @return all bytes noted; relaying in steady state adds none.
     [[nodiscard]] std::uint64_t copied() const noexcept { return copied_; }
+    /// Counts links that nobody owns any more and that still write their last bytes, or wait for
+    /// the peer to take them: a process that ends now would cut them off.
+    void note_retired(int change) noexcept { retired_ += static_cast<std::size_t>(change); }
+    [[nodiscard]] std::size_t retired_links() const noexcept { return retired_; }
     /// @return how many blocks are lent now.
     [[nodiscard]] std::size_t lent() const noexcept { return lent_; }
 
@@ -93,6 +97,7 @@ class buffer_pool {
     std::size_t free_max_;
     std::size_t lent_ = 0;
     std::uint64_t copied_ = 0;
+    std::size_t retired_ = 0;
 };
 
 inline void block_ref::release() noexcept {

@@ -310,7 +310,8 @@ class channel_driver : public link_owner,
     }
     void perform_one(const channel::action::close& a, const pdu_ref*) {
         if (auto going = std::exchange(links_[index(a.which)], nullptr))
-            going->retire(last_bytes_wait);
+            going->retire(machine_.ended_with() == errc::channel_replaced ? last_bytes_wait
+                                                                          : link::linger_wait);
     }
     void perform_one(const channel::action::promote& a, const pdu_ref*) {
         const std::size_t to = index(a.which);
@@ -357,7 +358,7 @@ class channel_driver : public link_owner,
         });
     }
 
-    /// What a channel that was replaced, or closed in good order, may take to write the rest.
+    /// What a channel that was replaced may take to write the rest.
     static constexpr std::chrono::minutes last_bytes_wait{5};
     /// Two of the largest windows and some: far above what the windows let wait.
     static constexpr std::size_t output_bytes_max = std::size_t{2} << 20;

@@ -157,6 +157,8 @@ RPCH_DECL void http_front::close() {
         if (shared_->live.count(each) != 0) each->end();
 }
 
-RPCH_DECL std::size_t http_front::connections() const noexcept { return shared_->connections; }
+RPCH_DECL std::size_t http_front::connections() const noexcept {
+    return shared_->connections + shared_->context->pool->retired_links();
+}
 
 } // namespace rpch::inline RPCH_ABI::detail

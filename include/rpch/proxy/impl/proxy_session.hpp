@@ -228,7 +228,9 @@ void proxy_session<Machine>::refuse(channel::leg to, rpc_status status) {
 template <class Machine>
 void proxy_session<Machine>::opened() {
     auto& table = shared_->template table<Machine>();
-    in_table_ = table.emplace(this->machine().virtual_connection(), this).second;
+    // An older channel may stand there, whose IN_R1/A5 is still on its way; it is on its way out.
+    table.insert_or_assign(this->machine().virtual_connection(), this);
+    in_table_ = true;
     shared_->log(label() +
                  (this->machine().is_successor() ? " open, in place of another" : " open"));
 }

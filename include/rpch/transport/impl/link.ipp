@@ -78,6 +78,7 @@ RPCH_DECL link::link(const strand& on, detail::memory_end end, std::shared_ptr<b
 
 RPCH_DECL link::~link() {
     if (memory_) memory_.close();
+    if (counted_) pool_->note_retired(-1);
 }
 
 RPCH_DECL std::pair<std::shared_ptr<link>, std::shared_ptr<link>>
@@ -647,6 +648,7 @@ RPCH_DECL void link::close() {
     drop_output();
     drop_input();
     if (linger_timer_) linger_timer_->cancel();
+    if (std::exchange(counted_, false)) pool_->note_retired(-1);
 }
 
 RPCH_DECL void link::drop_output() {
@@ -667,7 +669,8 @@ RPCH_DECL void link::retire(std::chrono::milliseconds write_wait,
                             std::chrono::milliseconds linger) {
     if (!is_open() || retired_) return;
     flush();
-    retired_ = true;
+    retired_ = counted_ = true;
+    pool_->note_retired(1);
     linger_ = linger;
     linger_budget_ = detail::linger_bytes_max;
     linger_timer_ = std::make_unique<timer>(socket_.get_executor());

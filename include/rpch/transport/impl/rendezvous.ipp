@@ -36,6 +36,8 @@ RPCH_DECL void server_side::start() {
 }
 
 RPCH_DECL void server_side::adopt(channel::leg half, std::shared_ptr<link> from) {
+    // A proxy that is gone without a word is found out by this alone while nothing is sent.
+    from->set_keep_alive(std::chrono::milliseconds{limits::client_keepalive_default_ms});
     attach(half, std::move(from));
     pump_and_settle(half);
 }
