@@ -1,0 +1,154 @@
+#include "tests/sim/plan.hpp"
+
+#include <algorithm>
+
+#include <rpch/limits.hpp>
+
+#include "tests/sim/random.hpp"
+
+namespace sim {
+
+namespace {
+
+namespace limits = rpch::limits;
+
+std::uint32_t draw_window(random& r) {
+    const std::uint32_t usual[] = {8192, 8192, 16384, 65536, 262144};
+    return r.once_in(3) ? static_cast<std::uint32_t>(r.between(8192, 40'000)) : r.pick(usual);
+}
+
+std::uint32_t draw_lifetime(random& r) {
+    return r.once_in(3) ? static_cast<std::uint32_t>(r.between(131'072, 300'000)) : 131'072;
+}
+
+/// Mostly so early that few KiB lead to the next replacement.
+std::uint64_t draw_threshold(random& r, std::uint32_t lifetime) {
+    if (r.once_in(12)) return 0;
+    if (r.once_in(6)) return r.between(4096, lifetime - 4096);
+    return lifetime - r.between(1500, 12'000);
+}
+
+void draw_network(random& r, plan& p) {
+    switch (r.below(4)) {
+    case 0: // one machine
+        p.quick = {.delay_us = 5, .more_us = 20, .cut = 65536, .room = 65536};
+        p.slow = {.delay_us = 20, .more_us = 300, .cut = 1000, .room = 4096};
+        p.is_quick = true;
+        break;
+    case 1: // one site
+        p.quick = {.delay_us = 100, .more_us = 400, .cut = 1460, .room = 16384};
+        p.slow = {.delay_us = 500, .more_us = 4000, .cut = 8192, .room = 2048};
+        p.is_quick = true;
+        break;
+    case 2: // all kinds
+        p.quick = {.delay_us = 100, .more_us = 1000, .cut = 4096, .room = 32768};
+        p.slow = {.delay_us = 20'000, .more_us = 80'000, .cut = 2000, .room = 1000};
+        break;
+    default: // now and then something hangs
+        p.quick = {.delay_us = 50, .more_us = 500, .cut = 8192, .room = 16384};
+        p.slow = {.delay_us = 1000,
+                  .more_us = 10'000,
+                  .cut = 300,
+                  .room = 700,
+                  .stall_once_in = 40,
+                  .stall_ms = 3000};
+        break;
+    }
+}
+
+} // namespace
+
+std::string_view name(fault f) noexcept {
+    switch (f) {
+    case fault::reset: return "reset";
+    case fault::half_open: return "half-open";
+    case fault::dead: return "dead";
+    case fault::proxy_dies: return "proxy dies";
+    case fault::proxy_drains: return "proxy drains";
+    case fault::proxy_refuses: return "proxy refuses";
+    case fault::server_unreachable: return "server unreachable";
+    case fault::server_dies: return "server dies";
+    case fault::server_closes: return "server closes";
+    case fault::stall: return "stall";
+    }
+    return "unknown";
+}
+
+plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
+    random r(seed * 2 + 1);
+    plan p;
+    p.seed = seed;
+    p.recycles = recycles;
+    draw_network(r, p);
+    const balance ways[] = {balance::always_same, balance::always_other, balance::any,
+                            balance::any};
+    p.in_balance = r.pick(ways);
+    p.out_balance = r.pick(ways);
+    p.proxies.resize(r.between(1, 4));
+    std::uint32_t in_most = 65'528;
+    std::uint32_t out_most = 65'528;
+    for (proxy_plan& each : p.proxies) {
+        each.in.receive_window = draw_window(r);
+        each.in.strict_windows = true;
+        each.out.receive_window = draw_window(r);
+        each.out.strict_windows = true;
+        each.out.channel_lifetime = draw_lifetime(r);
+        in_most = std::min(in_most, each.in.receive_window);
+        out_most = std::min(out_most, each.out.receive_window);
+    }
+    const std::uint32_t shortest =
+        std::min_element(p.proxies.begin(), p.proxies.end(), [](const auto& a, const auto& b) {
+            return a.out.channel_lifetime < b.out.channel_lifetime;
+        })->out.channel_lifetime;
+    p.server.receive_window = draw_window(r);
+    p.server.strict_windows = true;
+    p.server.replace_out_below = draw_threshold(r, shortest);
+    in_most = std::min(in_most, p.server.receive_window);
+    const std::uint32_t late[] = {0, 0, 50, 2000, 100'000};
+    p.server_take_us = r.pick(late);
+    p.answer_us = r.pick(late);
+    p.clients.resize(r.once_in(4) ? r.between(2, 3) : 1);
+    for (client_plan& each : p.clients) {
+        each.machine.receive_window = draw_window(r);
+        each.machine.strict_windows = true;
+        each.machine.in_lifetime = draw_lifetime(r);
+        each.machine.replace_in_below = draw_threshold(r, each.machine.in_lifetime);
+        if (r.once_in(5)) each.machine.client_keepalive = std::chrono::minutes{2};
+        const auto fragment = [&](std::uint32_t most) {
+            const std::uint32_t usual = std::min<std::uint32_t>(most, 5840);
+            return r.once_in(3) ? static_cast<std::uint32_t>(r.between(1432, most)) : usual;
+        };
+        each.in_fragment = fragment(in_most);
+        each.out_fragment = fragment(std::min(out_most, each.machine.receive_window));
+        each.at_once = static_cast<std::uint32_t>(r.between(1, 6));
+        const std::uint32_t sizes[] = {200, 4000, 20'000, 60'000};
+        each.request_bytes = r.pick(sizes);
+        each.answer_bytes = r.pick(sizes);
+        const std::uint32_t pauses[] = {0, 0, 1, 20};
+        each.pause_ms = r.pick(pauses);
+        if (r.once_in(10)) each.long_pause_once_in = 60;
+        each.take_us = r.pick(late);
+    }
+    // A part of the seeds sees faults; some of them only what must harm nobody.
+    const bool faulty = r.once_in(3);
+    const bool gentle = r.once_in(4);
+    if (!faulty && !gentle) return p;
+    const std::uint64_t count = faulty && r.once_in(2) ? r.between(2, 5) : 1;
+    bool broken = false;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        // Often early, sometimes late.
+        const std::uint64_t about = std::uint64_t{1} << r.between(4, 15);
+        auto what = static_cast<fault>(r.below(fault_kinds));
+        const fault harmless[] = {fault::proxy_drains, fault::proxy_refuses, fault::stall};
+        if (!faulty) what = r.pick(harmless);
+        // Two silent breaks may hide each other for ever.
+        if ((what == fault::dead || what == fault::half_open) && std::exchange(broken, true))
+            what = fault::reset;
+        p.faults.push_back({r.between(about / 2, about), what});
+    }
+    std::sort(p.faults.begin(), p.faults.end(),
+              [](const auto& a, const auto& b) { return a.at_step < b.at_step; });
+    return p;
+}
+
+} // namespace sim

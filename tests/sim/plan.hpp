@@ -1,0 +1,83 @@
+// What a seed makes of a simulation.
+#ifndef RPCH_TESTS_SIM_PLAN_HPP
+#define RPCH_TESTS_SIM_PLAN_HPP
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <rpch/channel/client.hpp>
+#include <rpch/channel/inbound_proxy.hpp>
+#include <rpch/channel/outbound_proxy.hpp>
+#include <rpch/channel/server.hpp>
+
+#include "tests/sim/network.hpp"
+
+namespace sim {
+
+/// Where the balancer sends the requests of a client.
+enum class balance : std::uint8_t { always_same, always_other, any };
+
+enum class fault : std::uint8_t {
+    reset,              ///< A connection: both ends are told.
+    half_open,          ///< One end is told, the other only when it writes.
+    dead,               ///< Bytes vanish.
+    proxy_dies,         ///< With all its connections; comes back with empty tables.
+    proxy_drains,       ///< Takes no new requests; comes back when it is empty.
+    proxy_refuses,      ///< Takes no new connections for some seconds; the balancer does not know.
+    server_unreachable, ///< For some seconds.
+    server_dies,
+    server_closes, ///< Its upper layer closes a virtual connection.
+    stall,         ///< All that goes to one process waits for some time.
+};
+inline constexpr std::size_t fault_kinds = 10;
+[[nodiscard]] std::string_view name(fault f) noexcept;
+
+struct planned_fault {
+    std::uint64_t at_step = 0;
+    fault what{};
+};
+
+struct proxy_plan {
+    rpch::channel::inbound_proxy_settings in;
+    rpch::channel::outbound_proxy_settings out;
+};
+
+struct client_plan {
+    rpch::channel::client_settings machine;
+    std::uint32_t in_fragment = 5840; ///< Largest PDU client to server.
+    std::uint32_t out_fragment = 5840;
+    std::uint32_t at_once = 4; ///< Calls.
+    std::uint32_t request_bytes = 1000;
+    std::uint32_t answer_bytes = 1000;
+    std::uint32_t pause_ms = 0;           ///< Between calls, at most.
+    std::uint32_t long_pause_once_in = 0; ///< A pause may also last many minutes.
+    std::uint32_t take_us = 0;            ///< How late delivered bytes are taken; 0: at once.
+};
+
+struct plan {
+    std::uint64_t seed = 0;
+    std::vector<proxy_plan> proxies;
+    std::vector<client_plan> clients;
+    rpch::channel::server_settings server;
+    std::uint32_t server_take_us = 0;
+    std::uint32_t answer_us = 0; ///< How late the server answers, at most.
+    balance in_balance = balance::any;
+    balance out_balance = balance::any;
+    /// Pipes are drawn between these two.
+    pipe_character quick, slow;
+    bool is_quick = false;            ///< All delays are below a few milliseconds.
+    std::uint64_t recycles = 50;      ///< Until so many, over all clients,
+    std::uint64_t calls_max = 20'000; ///< or so many calls of a client.
+    std::vector<planned_fault> faults;
+    bool idle = false; ///< Clients make no calls and close after some time; see idle.cpp.
+    std::chrono::seconds idle_for{0};
+};
+
+/// Draws everything from a seed.
+[[nodiscard]] plan draw_plan(std::uint64_t seed, std::uint64_t recycles);
+
+} // namespace sim
+
+#endif
