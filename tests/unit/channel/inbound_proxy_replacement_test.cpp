@@ -208,7 +208,9 @@ TEST_CASE("inbound proxy replacement: IN_R1 at the successor, step by step") {
 
 TEST_CASE("inbound proxy replacement: IN_R1 at the predecessor: A6, what is queued under the "
           "server's window, B1") {
-    proxy p = in_draining();
+    auto s = settings();
+    s.receive_window = 20'000;
+    proxy p = in_draining(s);
     CHECK(p.said() == list{"send in_tcp " + cookie_pdu});
     CHECK(test::last_sent<rts::in_r1_a6>(p.out).successor_channel == in_2);
     CHECK(p.machine.current() == state::draining);

@@ -350,18 +350,23 @@ TEST_CASE("outbound proxy replacement: OUT_R2, B1 before C1: the head waits for 
     // C1 may come while the predecessor drains.
     proxy q = in_draining_c1w();
     CHECK(q.machine.current() == state::draining_c1w);
+    CHECK(!q.pdu(leg::out_tcp, test::rpc_pdu(24))); // behind B1: the successor's
+    CHECK(!q.rts(leg::out_tcp, client_ack()));
+    CHECK(q.said() == list{});
     proxy late = q;
     CHECK(!q.rts(leg::successor_out_http, rts::out_r2_c1{}));
     CHECK(q.machine.current() == state::draining);
     CHECK(!q.rts(leg::out_tcp, ack_of(8000, 4300)));
     CHECK(q.said() == list{"send_rpc out_http 4000", "send_rpc out_http 300",
-                           "send out_http OUT_R2/B3", "promote out_http", head});
+                           "send out_http OUT_R2/B3", "promote out_http", head,
+                           "send out_http FlowControlAckWithDestination", "send_rpc out_http 24"});
     CHECK(!late.rts(leg::out_tcp, ack_of(8000, 4300)));
     CHECK(late.said() == list{"send_rpc out_http 4000", "send_rpc out_http 300",
                               "send out_http OUT_R2/B3", "promote out_http"});
     CHECK(late.machine.current() == state::r2_c1w);
     CHECK(!late.rts(leg::out_http, rts::out_r2_c1{}));
-    CHECK(late.said() == list{head});
+    CHECK(late.said() ==
+          list{head, "send out_http FlowControlAckWithDestination", "send_rpc out_http 24"});
 }
 
 TEST_CASE("outbound proxy replacement: bytes that the old socket has not taken at the switch count "
