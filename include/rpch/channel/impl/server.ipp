@@ -68,7 +68,7 @@ RPCH_DECL std::span<const server::in_row> server::in_table() noexcept {
     // clang-format off
     static constexpr in_row rows[] = {
         {opened,     successor_in_tcp, in_r1_a2, &me::begin_in_r1,  a6w,        "3.2.5.5.5", "IN_R1/A2: A3 to the client"},
-        {a6w,        in_tcp,           in_r1_a6, &me::check_a6,     opened_b1w, "3.2.5.5.6", "IN_R1/A6"},
+        {a6w,        in_tcp,           in_r1_a6, &me::check_a6,     opened_b1w, "3.2.5.5.6", "IN_R1/A6: check the cookie"},
         {opened_b1w, in_tcp,           in_r1_b1, &me::switch_in_r1, opened,     "3.2.5.5.7", "IN_R1/B1: switch; B2 to the successor"},
         {opened,     in_tcp,           in_r2_a2, &me::switch_in_r2, opened,     "3.2.5.5.8", "IN_R2/A2: take the cookie; A3 to the client"},
     };
