@@ -141,8 +141,15 @@ TEST_CASE("inbound proxy replacement: every row of its table asks for exactly wh
     other.connected(leg::in_tcp);
     CHECK(walk.step(other, leg::in_http, rts::ping{}, {}) == list{});
     CHECK(walk.step(other, leg::in_http, interval, set) == list{});
+    proxy overtaken = other;
     CHECK(walk.step(other, leg::in_tcp, rts::in_r1_b2{.receive_window_size = 8192}, {"opened"}) ==
           list{});
+    overtaken.pdu(leg::in_http, test::rpc_pdu(8000));
+    overtaken.pdu(leg::in_http, test::rpc_pdu(400));
+    CHECK(walk.step(overtaken, leg::in_http, rts::in_r1_a5{.successor_channel = in_3},
+                    {"send in_tcp " + cookie_pdu}) == list{});
+    CHECK(walk.step(overtaken, leg::in_tcp, rts::in_r1_b2{.receive_window_size = 8192},
+                    {"send_rpc in_tcp 8000"}) == list{});
     CHECK(walk.left() == list{});
 }
 
@@ -295,8 +302,6 @@ TEST_CASE("inbound proxy replacement: IN_R2, step by step") {
           rts::flow_control_acknowledgment{35'000, 65536, in_2});
     CHECK(!p.rts(leg::in_tcp, ack_of(75'000, 65536))); // still either name
     CHECK(p.machine.sending().window().available() == 65536);
-    CHECK(!p.rts(leg::in_tcp, ack_of(0, 0, in_3))); // but no third
-    CHECK(p.machine.sending().window().available() == 65536);
 }
 
 TEST_CASE(
@@ -336,15 +341,16 @@ TEST_CASE("inbound proxy replacement: admits refuses newcomers, or lets them wai
     const proxy opened = in_opened();
     CHECK(!opened.machine.admits(a1()));
     CHECK(opened.machine.admits(strange) == errc::cookie_mismatch);
-    CHECK(opened.machine.admits(a1(nobody)) == errc::cookie_mismatch);
+    // One for a channel that is not here is one of IN_R1, whose A5 may still be on its way.
+    CHECK(opened.machine.admits(a1(nobody)) == errc::unexpected_pdu);
     // The next replacement may be here before A5 of this one.
     const proxy a5w = in_a5w();
     CHECK(a5w.machine.admits(a1(in_2, in_3)) == errc::replacement_pending);
-    CHECK(a5w.machine.admits(a1()) == errc::cookie_mismatch);
+    CHECK(a5w.machine.admits(a1()) == errc::unexpected_pdu);
     CHECK(a5w.machine.admits(strange) == errc::cookie_mismatch);
     const proxy r2 = in_opened_r2();
     CHECK(!r2.machine.admits(a1(in_2, in_3)));
-    CHECK(r2.machine.admits(a1()) == errc::cookie_mismatch);
+    CHECK(r2.machine.admits(a1()) == errc::unexpected_pdu);
     CHECK(!in_opened_r1().machine.admits(a1(in_2, in_3)));
     // For these the newcomer is like one at another proxy (IN_R1).
     for (const proxy& p : {in_wait_b2(), in_draining()})

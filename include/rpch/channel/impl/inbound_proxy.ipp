@@ -362,7 +362,7 @@ RPCH_DECL std::error_code inbound_proxy::acknowledged(const rts::pdu& in, time_p
     // Foreign cookies are dropped, 3.2.1.5.1.2. IN-T goes on when IN-H is replaced here (IN_R2),
     // and no PDU of a replacement comes back on it: acknowledgements may be late by any number of
     // channels. Whatever they name, it was one of these.
-    const bool only_one = replaced_ == 0 && state_ != state::opened_a5w;
+    const bool only_one = other_channel_ == in_channel_;
     if (only_one && ack.channel_cookie != in_channel_) return {};
     const std::size_t queued = sending_.queued_bytes();
     if (const auto failure =
