@@ -213,7 +213,7 @@ class link : public std::enable_shared_from_this<link> {
     bool read_armed_ = false;
     bool write_armed_ = false;
     bool retired_ = false;
-    bool counted_ = false; // among the retired ones of the pool
+    bool counted_ = false;   // among the retired ones of the pool
     bool lingering_ = false; // retired, all is written and the sending direction ended
 };
 
