@@ -168,6 +168,39 @@ TEST_CASE("link: a retired one with nothing to write ends the sending direction 
     CHECK(c.run_until([&] { return c.alive.expired(); }));
 }
 
+TEST_CASE("link: a retired one that leaves the end to its peer ends nothing before") {
+    using farewell = transport::link::farewell;
+    connection c;
+    c.near->start();
+    c.near->write(test::pattern(1000));
+    c.near->retire(10s, 10s, farewell::after_peer);
+    CHECK(c.let_go());
+    test::bytes heard(1001);
+    std::size_t size = 0;
+    c.far.non_blocking(true);
+    const auto read = [&] {
+        std::error_code ec;
+        size += c.far.read_some(asio::buffer(heard) + size, ec);
+        return ec;
+    };
+    CHECK(c.run_until([&] { return read() != std::error_code{} && size == 1000; }));
+    c.run_for(80ms);
+    CHECK(read() == asio::error::would_block); // no end
+    CHECK(!c.alive.expired());
+    c.far.shutdown(tcp::socket::shutdown_send);
+    CHECK(c.run_until([&] { return c.alive.expired(); }));
+    CHECK(read() == asio::error::eof);
+}
+
+TEST_CASE("link: a retired one does not leave the end to its peer for ever") {
+    connection c;
+    c.near->start();
+    c.near->retire(10s, 20ms, transport::link::farewell::after_peer);
+    CHECK(c.let_go());
+    CHECK(c.run_until([&] { return c.alive.expired(); }));
+    CHECK(c.drain().first == asio::error::eof);
+}
+
 TEST_CASE("link: a retired one takes from a peer that sends before it reads") {
     // Below what is read during the wait, and above: then the rest is taken when the output is out.
     for (const std::size_t size : {std::size_t{3} << 20, std::size_t{14} << 20}) {

@@ -42,6 +42,11 @@ class http_session final : public transport::channel_driver<channel::client>,
     void deliver(const transport::pdu_ref& pdu) override;
     void produce() override;
     void promoted(channel::leg which) override;
+    /// IN_R1/A5 and IN_R2/A5 must reach the inbound proxy, which closes the predecessor then.
+    transport::link::farewell farewell_of(channel::leg which) const override {
+        return which == channel::leg::in_http ? transport::link::farewell::after_peer
+                                              : transport::link::farewell::at_once;
+    }
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;
     void kick_output() override { kick(); }
 

@@ -61,6 +61,8 @@ class channel_driver : public link_owner,
     /// Action `promote` was performed: what the subclass knows of the successor is the default's
     /// now.
     virtual void promoted(leg) {}
+    /// Who ends the predecessor that gave way on this leg.
+    virtual link::farewell farewell_of(leg) const { return link::farewell::at_once; }
     /// Everything that an event has led to is done.
     virtual void settled() {}
     /// Lets the upper layer queue PDUs while there is credit; called before every flush.
@@ -325,7 +327,7 @@ class channel_driver : public link_owner,
             links_[aside] = std::move(going);
             paused_[aside] = false;
         } else if (going)
-            going->retire(last_bytes_wait);
+            retire_predecessor(*going, farewell_of(a.which));
         promoted(a.which);
     }
     void perform_one(const channel::action::opened&, const pdu_ref*) { opened(); }
@@ -335,6 +337,13 @@ class channel_driver : public link_owner,
         const auto self = this->shared_from_this();
         shut();
         failed(a.why, a.where, std::exchange(detail_, {}));
+    }
+
+    static void retire_predecessor(link& going, link::farewell how) {
+        if (how == link::farewell::after_peer)
+            going.retire(last_bytes_wait, farewell_wait, how);
+        else
+            going.retire(last_bytes_wait);
     }
 
     /// Timers are armed for the nearest deadline and only ever moved forward, so that no call sets
@@ -360,6 +369,8 @@ class channel_driver : public link_owner,
 
     /// What a channel that was replaced may take to write the rest.
     static constexpr std::chrono::minutes last_bytes_wait{5};
+    /// How long a predecessor whose last byte is out waits for its peer to end it.
+    static constexpr std::chrono::seconds farewell_wait{30};
     /// Two of the largest windows and some: far above what the windows let wait.
     static constexpr std::size_t output_bytes_max = std::size_t{2} << 20;
 

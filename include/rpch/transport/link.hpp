@@ -59,6 +59,12 @@ class link : public std::enable_shared_from_this<link> {
     /// How long a link that is finished is written, and then read, at most.
     static constexpr std::chrono::milliseconds linger_wait{2000};
 
+    /// Who ends the sending direction of a retired link first.
+    enum class farewell : std::uint8_t {
+        at_once,   ///< We do, when all is written.
+        after_peer ///< The peer does, or the linger time is over.
+    };
+
     /// Takes a connected socket whose executor is the owner's strand.
     /// @param owner  outlives the link or calls `detach`.
     link(tcp::socket socket, std::shared_ptr<buffer_pool> pool, link_owner& owner);
@@ -125,8 +131,10 @@ class link : public std::enable_shared_from_this<link> {
     /// now on the owner is told nothing and is not kept alive; input, old and new, is dropped.
     /// @param write_wait  what is queued has this long to get out; what is not out then is lost.
     /// @param linger  how long is read and dropped after that, counted from the last byte sent.
+    /// @param how  `after_peer` where an HTTP front may stand in between: it takes the end of an
+    ///             incomplete body for an abort, and drops what it still holds.
     void retire(std::chrono::milliseconds write_wait,
-                std::chrono::milliseconds linger = linger_wait);
+                std::chrono::milliseconds linger = linger_wait, farewell how = farewell::at_once);
     /// Retires a link whose peer is expected to read: nothing of value waits for long.
     void finish() { retire(linger_wait); }
     [[nodiscard]] bool is_open() const noexcept {
@@ -214,7 +222,8 @@ class link : public std::enable_shared_from_this<link> {
     bool write_armed_ = false;
     bool retired_ = false;
     bool counted_ = false;   // among the retired ones of the pool
-    bool lingering_ = false; // retired, all is written and the sending direction ended
+    bool peer_ends_ = false; // retired with farewell::after_peer
+    bool lingering_ = false; // retired, and all is written
 };
 
 /// Joins two links in memory: what is flushed on one is input of the other, as over a TCP

@@ -665,13 +665,14 @@ RPCH_DECL void link::drop_input() {
     ciphertext_ = {};
 }
 
-RPCH_DECL void link::retire(std::chrono::milliseconds write_wait,
-                            std::chrono::milliseconds linger) {
+RPCH_DECL void link::retire(std::chrono::milliseconds write_wait, std::chrono::milliseconds linger,
+                            farewell how) {
     if (!is_open() || retired_) return;
     flush();
     retired_ = counted_ = true;
     pool_->note_retired(1);
     linger_ = linger;
+    peer_ends_ = how == farewell::after_peer;
     linger_budget_ = detail::linger_bytes_max;
     linger_timer_ = std::make_unique<timer>(socket_.get_executor());
     close_after(write_wait);
@@ -697,7 +698,7 @@ RPCH_DECL void link::close_after(std::chrono::milliseconds wait) {
 RPCH_DECL void link::write_rest() {
     flush();
     std::error_code ec;
-    if (tls_ && !handshaking_ && !output_pending()) {
+    if (tls_ && !handshaking_ && !output_pending() && !peer_ends_) {
         tls_->shutdown();
         push_ciphertext(ec);
         if (ec) drop_output();
@@ -707,7 +708,7 @@ RPCH_DECL void link::write_rest() {
     lingering_ = true;
     linger_budget_ = detail::linger_bytes_max;
     close_after(linger_);
-    end_sending();
+    if (!peer_ends_) end_sending();
 }
 
 /// Goes on reading for a retired link: a peer that does not get rid of its bytes may take none.
