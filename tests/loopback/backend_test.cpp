@@ -28,13 +28,14 @@ constexpr auto soon = 5s;
 
 /// A proxy beside that of the stack, which ends RPC over HTTP in front of a TCP port.
 struct backend_proxy {
-    backend_proxy(test::stack& all, std::uint16_t address,
-                  std::optional<std::uint32_t> window = {}) {
+    backend_proxy(test::stack& all, std::uint16_t address, std::optional<std::uint32_t> window = {},
+                  std::optional<std::uint32_t> lifetime = {}) {
         rpch::proxy_settings settings;
         settings.valid_ports = "files.example:6001;other.example:6001";
         settings.tcp_backends.push_back({{"Files.Example", 6001}, {"127.0.0.1", address}});
         settings.allow_anonymous = settings.allow_plain = true;
         settings.log = [this](const std::string& line) { log.push_back(line); };
+        if (lifetime) settings.channel_lifetime = *lifetime;
         if (window) settings.in_receive_window = settings.out_receive_window = *window;
         proxy.emplace(rpch::proxy::make(all.io.get_executor(), settings).value());
         port = proxy->listen({"127.0.0.1", 0}, nullptr).value();
@@ -43,10 +44,13 @@ struct backend_proxy {
         return "ncacn_http:" + target + ",RpcProxy=127.0.0.1:" + std::to_string(port) +
                ",HttpUseTls=false]";
     }
-    [[nodiscard]] bool said(std::string_view a, std::string_view b = {}) const {
-        return std::any_of(log.begin(), log.end(), [&](const std::string& line) {
+    [[nodiscard]] std::ptrdiff_t count(std::string_view a, std::string_view b) const {
+        return std::count_if(log.begin(), log.end(), [&](const std::string& line) {
             return line.find(a) != std::string::npos && line.find(b) != std::string::npos;
         });
+    }
+    [[nodiscard]] bool said(std::string_view a, std::string_view b = {}) const {
+        return count(a, b) != 0;
     }
 
     std::vector<std::string> log;
@@ -152,6 +156,47 @@ TEST_CASE("Many large calls at once pass to a TCP backend and back, byte for byt
                 (calls[i]->stub == test::pattern(i % 16 == 0 ? std::size_t{1} << 20 : 40 * i, i)));
         }
     }
+}
+
+TEST_CASE("Channels to a TCP backend are replaced while calls are under way, and none is lost") {
+    constexpr std::uint32_t short_lifetime = 128 * 1024;
+    for (const std::uint32_t window : {8192U, 65536U}) {
+        CAPTURE(window);
+        test::stack all({.window = window});
+        backend_proxy by(all, all.tcp_port, window, short_lifetime);
+        auto options = all.options();
+        options.channel_lifetime = short_lifetime;
+        test::caller caller(all, by.binding(), options);
+        REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+        std::vector<std::shared_ptr<test::outcome>> calls;
+        for (unsigned i = 0; i < 200; ++i)
+            calls.push_back(caller.begin(probe::echo, test::pattern(20'000 + i, i)));
+        for (unsigned i = 0; i < 200; ++i) {
+            REQUIRE(all.run_until([&] { return calls[i]->done != 0; }));
+            REQUIRE_MESSAGE(!calls[i]->why, calls[i]->why.to_string());
+            CHECK((calls[i]->stub == test::pattern(20'000 + i, i)));
+        }
+        CHECK(by.count("IN channel", "replaced at this proxy") >= 20);
+        CHECK(by.count("OUT channel", "replaced at this proxy") >= 20);
+        CHECK(all.server->connections() == 1);
+    }
+}
+
+TEST_CASE("A successor for a virtual connection that this process does not have is refused, and "
+          "makes no TCP connection") {
+    test::stack all;
+    backend_proxy by(all, all.tcp_port);
+    test::raw_peer in(all.io, by.port);
+    in.send("RPC_IN_DATA /rpc/rpcproxy.dll?files.example:6001 HTTP/1.1\r\nHost: x\r\n"
+            "Content-Length: 1073741824\r\n\r\n");
+    in.send(test::wire_of(rpch::rts::in_r1_a1{1, test::cookie_of(0x81), test::cookie_of(0x82),
+                                              test::cookie_of(0x83)}));
+    CHECK(all.run_until([&] { return in.ended(); }, soon));
+    CHECK(in.heard("503 RPC Error: 6ba"));
+    CHECK(by.said("not at this process"));
+    all.run_ready();
+    CHECK(all.server->connections() == 0);
+    CHECK(all_gone(all, by));
 }
 
 TEST_CASE("A TCP backend that does not read holds the client back, within the window") {

@@ -179,6 +179,39 @@ TEST_CASE("Many calls at once, small and large, pass a server's front door byte 
         }
 }
 
+TEST_CASE("Channels by a server's front door are replaced while calls are under way, and none is "
+          "lost") {
+    constexpr std::uint32_t short_lifetime = 128 * 1024;
+    for (const bool tls : {false, true}) {
+        CAPTURE(tls);
+        test::stack all(
+            {.tls = tls, .front_door = true, .adjust_server = [](rpch::server_settings& s) {
+                 s.front_door.channel_lifetime = short_lifetime;
+             }});
+        auto options = all.options();
+        options.channel_lifetime = short_lifetime;
+        test::caller caller(all, all.front_binding(), options);
+        REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+        std::vector<std::shared_ptr<test::outcome>> calls;
+        for (unsigned i = 0; i < 200; ++i)
+            calls.push_back(caller.begin(probe::echo, test::pattern(20'000 + i, i)));
+        for (unsigned i = 0; i < 200; ++i) {
+            REQUIRE(all.run_until([&] { return calls[i]->done != 0; }));
+            REQUIRE_MESSAGE(!calls[i]->why, calls[i]->why.to_string());
+            CHECK((calls[i]->stub == test::pattern(20'000 + i, i)));
+        }
+        const auto replaced = [&](std::string_view channel) {
+            return std::count_if(all.server_log.begin(), all.server_log.end(),
+                                 [&](const std::string& line) {
+                                     return line.find(channel) != std::string::npos &&
+                                            line.find("replaced at") != std::string::npos;
+                                 });
+        };
+        CHECK(replaced("IN channel") >= 20);
+        CHECK(replaced("OUT channel") >= 20);
+    }
+}
+
 TEST_CASE("Many clients come in by a server's front door, and leave nothing behind") {
     test::stack all({.front_door = true});
     std::vector<std::unique_ptr<test::caller>> callers;

@@ -18,6 +18,7 @@ namespace rpch::inline RPCH_ABI::detail {
 struct wanted_link {
     const transport::host_port& target; ///< As the client wrote it.
     const rts::cookie& virtual_connection;
+    bool successor;               ///< The virtual connection has been opened by other channels.
     const std::string& client;    ///< Address, for logs.
     transport::link_owner& owner; ///< Kept alive by the handler.
 };
@@ -30,6 +31,11 @@ using link_handler = std::function<void(std::error_code ec, std::shared_ptr<tran
 using cancel_function = std::function<void()>;
 using connect_function =
     std::function<cancel_function(const wanted_link& wanted, link_handler done)>;
+
+/// Runs `answer` on `done` later, if that is not taken back before.
+[[nodiscard]] RPCH_DECL cancel_function
+answer_later(const transport::strand& on, link_handler done,
+             std::function<void(const link_handler& done)> answer);
 
 /// [MS-RPCH] as it stands: each channel has a TCP connection of its own to the server.
 /// @param limit  for name resolution and all addresses together.

@@ -30,7 +30,14 @@ RPCH_DECL std::shared_ptr<backend> backend::make(std::shared_ptr<transport::stra
 }
 
 RPCH_DECL cancel_function backend::connect(const wanted_link& wanted, link_handler done) {
-    const auto home = halves_->home_of(wanted.virtual_connection);
+    const auto home = wanted.successor ? halves_->find(wanted.virtual_connection)
+                                       : halves_->home_of(wanted.virtual_connection);
+    if (!home) // before a TCP connection is made that no channel could use
+        return answer_later(halves_->context()->on, std::move(done),
+                            [](const link_handler& answer) {
+                                answer(errc::cookie_mismatch, nullptr,
+                                       "the channel to replace is not at this process");
+                            });
     return static_cast<backend_connection&>(*home).admit(wanted, std::move(done));
 }
 
@@ -62,7 +69,7 @@ RPCH_DECL cancel_function backend_connection::admit(const wanted_link& wanted, l
 RPCH_DECL void backend_connection::connect() {
     const backend_settings& s = backend_->settings();
     cancel_connect_ = connect_by_tcp(shared_context(), s.connect_wait)(
-        {s.where.address, cookie(), waiting_.front().client, end_},
+        {s.where.address, cookie(), false, waiting_.front().client, end_},
         [self = self()](std::error_code ec, std::shared_ptr<transport::link> made,
                         const std::string& detail) {
             self->on_connect(ec, std::move(made), detail);

@@ -164,7 +164,7 @@ void proxy_session<Machine>::open_leg(channel::leg) {
     claimed_ = true;
     const auto self = std::static_pointer_cast<proxy_session>(this->shared_from_this());
     cancel_connect_ = shared_->connect(
-        {request_.target, cookie, request_.client, *this},
+        {request_.target, cookie, this->machine().is_successor(), request_.client, *this},
         [self](std::error_code ec, std::shared_ptr<transport::link> made,
                const std::string& detail) { self->on_connect(ec, std::move(made), detail); });
 }

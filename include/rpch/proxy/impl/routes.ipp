@@ -25,18 +25,25 @@ RPCH_DECL connect_function connect_by_tcp(std::shared_ptr<transport::strand_cont
     };
 }
 
+RPCH_DECL cancel_function answer_later(const transport::strand& on, link_handler done,
+                                       std::function<void(const link_handler& done)> answer) {
+    // The handler owns the channel, and the channel what is returned here.
+    const auto pending = std::make_shared<link_handler>(std::move(done));
+    asio::post(on, [pending, answer = std::move(answer)] {
+        if (const auto still = std::exchange(*pending, nullptr)) answer(still);
+    });
+    return [weak = std::weak_ptr(pending)] {
+        if (const auto taken_back = weak.lock()) *taken_back = nullptr;
+    };
+}
+
 RPCH_DECL connect_function connect_in_memory(std::shared_ptr<transport::rendezvous> server) {
     return [server = std::move(server)](const wanted_link& wanted, link_handler done) {
-        // The handler owns the channel, and the channel what is returned here.
-        const auto attempt = std::make_shared<link_handler>(std::move(done));
-        asio::post(server->context()->on,
-                   [server, attempt, &owner = wanted.owner, client = wanted.client] {
-                       if (const auto still = std::exchange(*attempt, nullptr))
-                           still({}, server->connect_in_memory(owner, client), {});
-                   });
-        return [weak = std::weak_ptr(attempt)] {
-            if (const auto pending = weak.lock()) *pending = nullptr;
-        };
+        return answer_later(
+            server->context()->on, std::move(done),
+            [server, &owner = wanted.owner, client = wanted.client](const link_handler& answer) {
+                answer({}, server->connect_in_memory(owner, client), {});
+            });
     };
 }
 
