@@ -224,6 +224,10 @@ class driver : public party {
         settling_ = busy_ = false;
         if (shut_) return;
         arm_timer();
+        // A read buffer and a PDU that has not come completely.
+        for (const link* each : links_)
+            if (each != nullptr && each->input().size() > 2 * std::size_t{64 * 1024})
+                world_.wrong(name() + ": too much input waits");
         check();
         settled();
     }

@@ -73,6 +73,12 @@ void client_party::start() {
     run([&](channel::client& m, auto& out) { return m.start(now(), out); });
 }
 
+void client_party::close_upper() {
+    closing_ = true;
+    if (world_.traces()) world_.say(name(), "closes");
+    run([&](channel::client& m, auto& out) { return m.close(now(), out); });
+}
+
 void client_party::open_leg(leg which) { world_.connect_to_proxy(*this, which); }
 
 void client_party::on_connect(leg which, connection* made) {
@@ -214,12 +220,16 @@ void client_party::on_upper() {
             world_.time.after(milliseconds{world_.draw.below(500)}, event_kind::upper, id());
             return;
         }
-        closing_ = true;
         world_.vc(vc()).closing = true;
-        if (world_.traces()) world_.say(name(), "closes");
-        return run([&](channel::client& m, auto& out) { return m.close(now(), out); });
+        return close_upper();
     }
     if (done || !bound_) return;
+    if (world_.draw.once_in(200))
+        run([&](channel::client& m, auto& out) {
+            return m.set_client_keepalive(std::chrono::minutes{world_.draw.between(1, 9)}, now(),
+                                          out);
+        });
+    if (is_over()) return;
     const bool several = world_.draw.once_in(3);
     while (outstanding_.size() < plan_of().at_once) {
         begin_call();

@@ -29,6 +29,7 @@ class client_party final : public driver<channel::client> {
     client_party(world& in, std::uint32_t client, std::uint32_t vc,
                  const channel::client_settings& settings);
     void start();
+    void close_upper();
     void on_connect(leg which, connection* made) override;
     void on_upper() override;
     void on_take() override;
@@ -37,7 +38,6 @@ class client_party final : public driver<channel::client> {
     /// @return in words, for who looks for the reason.
     [[nodiscard]] std::string waits_for();
     [[nodiscard]] bool waits() const noexcept { return !outstanding_.empty() || out_.has_output(); }
-    [[nodiscard]] bool may_begin_anew() const noexcept { return !closing_; }
 
   protected:
     void open_leg(leg which) override;

@@ -24,12 +24,13 @@ std::uint32_t draw_lifetime(random& r) {
 /// Mostly so early that few KiB lead to the next replacement.
 std::uint64_t draw_threshold(random& r, std::uint32_t lifetime) {
     if (r.once_in(12)) return 0;
+    if (r.once_in(8)) return r.between(1, 8192); // as late as can be
     if (r.once_in(6)) return r.between(4096, lifetime - 4096);
     return lifetime - r.between(1500, 12'000);
 }
 
 void draw_network(random& r, plan& p) {
-    switch (r.below(4)) {
+    switch (r.below(5)) {
     case 0: // one machine
         p.quick = {.delay_us = 5, .more_us = 20, .cut = 65536, .room = 65536};
         p.slow = {.delay_us = 20, .more_us = 300, .cut = 1000, .room = 4096};
@@ -43,6 +44,10 @@ void draw_network(random& r, plan& p) {
     case 2: // all kinds
         p.quick = {.delay_us = 100, .more_us = 1000, .cut = 4096, .room = 32768};
         p.slow = {.delay_us = 20'000, .more_us = 80'000, .cut = 2000, .room = 1000};
+        break;
+    case 3: // one way in a few takes a hundred times longer than the others
+        p.quick = {.delay_us = 20, .more_us = 100, .cut = 8192, .room = 32768};
+        p.slow = {.delay_us = 2000, .more_us = 400'000, .cut = 20'000, .room = 40'000};
         break;
     default: // now and then something hangs
         p.quick = {.delay_us = 50, .more_us = 500, .cut = 8192, .room = 16384};
@@ -69,6 +74,7 @@ std::string_view name(fault f) noexcept {
     case fault::server_unreachable: return "server unreachable";
     case fault::server_dies: return "server dies";
     case fault::server_closes: return "server closes";
+    case fault::client_closes: return "client closes";
     case fault::stall: return "stall";
     }
     return "unknown";
@@ -104,7 +110,7 @@ plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
     p.server.strict_windows = true;
     p.server.replace_out_below = draw_threshold(r, shortest);
     in_most = std::min(in_most, p.server.receive_window);
-    const std::uint32_t late[] = {0, 0, 50, 2000, 100'000};
+    const std::uint32_t late[] = {0, 0, 0, 0, 50, 50, 2000, 2000, 100'000, 3'000'000};
     p.server_take_us = r.pick(late);
     p.answer_us = r.pick(late);
     p.clients.resize(r.once_in(4) ? r.between(2, 3) : 1);

@@ -29,9 +29,10 @@ enum class fault : std::uint8_t {
     server_unreachable, ///< For some seconds.
     server_dies,
     server_closes, ///< Its upper layer closes a virtual connection.
+    client_closes, ///< The same at the other end, with calls open.
     stall,         ///< All that goes to one process waits for some time.
 };
-inline constexpr std::size_t fault_kinds = 10;
+inline constexpr std::size_t fault_kinds = 11;
 [[nodiscard]] std::string_view name(fault f) noexcept;
 
 struct planned_fault {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t steps_max = 20'000'000;
 /// Longer than every deadline, the retransmissions of TCP included.
-constexpr std::chrono::hours patience{3};
+constexpr std::chrono::hours patience{1};
 /// All the time a client takes to try a successor again and again.
 constexpr std::chrono::seconds retry_patience{70};
 /// Within so long all machines have ended after a hop was lost, where all delays are short.
@@ -181,7 +181,7 @@ void world::on_machine_ended(std::uint32_t number, const std::string& who, leg w
                              std::error_code why) {
     virtual_connection& of = vc(number);
     if (why == errc::channel_replaced) return;
-    of.failed = true;
+    if (!std::exchange(of.failed, true)) of.failed_at = now();
     if (traces()) say(who, "ended on " + std::string(channel::name(where)) + ": " + why.message());
     if (of.closing || of.harmed) return;
     wrong(who + " failed on " + std::string(channel::name(where)) +
@@ -190,7 +190,7 @@ void world::on_machine_ended(std::uint32_t number, const std::string& who, leg w
 
 void world::on_client_ended(client_party& which) {
     client_state& state = clients_[which.client()];
-    constexpr std::uint32_t vcs_max = 12;
+    constexpr std::uint32_t vcs_max = 40;
     if (vc(which.vc()).closing || is_done(which.client()) || state.vcs >= vcs_max) {
         state.done = true;
         return;
@@ -294,7 +294,8 @@ void world::kill_process(int which) {
         if (each && each->process() == which && !each->in_grave_) going.push_back(each->id());
     for (const std::uint32_t id : going) {
         vc(parties_[id]->vc()).harmed = true;
-        vc(parties_[id]->vc()).failed = true;
+        if (!std::exchange(vc(parties_[id]->vc()).failed, true))
+            vc(parties_[id]->vc()).failed_at = now();
         parties_[id]->die();
     }
     for (std::uint32_t id = 0; id < net.made(); ++id) { // what was retired, too
@@ -307,6 +308,9 @@ void world::kill_process(int which) {
             }
     }
     clear_graves();
+    if (!plan_.is_quick || plan_.faults.size() != 1) return;
+    for (const auto& each : vcs_)
+        if (each->failed) time.after(ending_wait, event_kind::check_ended, each->number);
 }
 
 void world::inject(const planned_fault& f) {
@@ -361,9 +365,11 @@ void world::inject(const planned_fault& f) {
     }
     case fault::proxy_refuses:
         if (proxies[p].refuses) return;
-        // Less than a client's patience with successors.
+        // Alone it is less than a client's patience with successors.
+        if (now() - last_refusal_ < retry_patience) harm_all();
         for (auto& each : vcs_)
             if (!each->open) each->harmed = true;
+        last_refusal_ = now();
         proxies[p].refuses = true;
         time.after(std::chrono::seconds{draw.between(1, 20)}, event_kind::restart, p + 1);
         break;
@@ -391,10 +397,21 @@ void world::inject(const planned_fault& f) {
         s->close_upper();
         break;
     }
+    case fault::client_closes: {
+        auto* who = find<client_party>(clients_[draw.below(clients_.size())].current);
+        if (who == nullptr) return;
+        vc(who->vc()).harmed = true;
+        who->close_upper();
+        break;
+    }
     case fault::stall: {
         // Everything waits that goes to one process: a machine under load, a router that reboots.
         const int to = static_cast<int>(draw.below(proxies.size() + 1));
-        const time_point until = now() + std::chrono::milliseconds{draw.between(10, 20'000)};
+        time_point until = now() + milliseconds{draw.between(10, 20'000)};
+        if (draw.once_in(5)) { // beyond what may be waited for
+            harm_all();
+            until += std::chrono::minutes{draw.between(5, 40)};
+        }
         for (connection* each : up)
             for (std::size_t side = 0; side < 2; ++side)
                 if (each->process[side] == to) each->pipes[1 - side].stalled_until = until;
@@ -428,7 +445,10 @@ void world::restart(std::uint32_t which) {
 // Checks
 
 void world::check_progress() {
-    if (time.moves() != 0 && plan_.idle) return;
+    for (const auto& each : vcs_)
+        if (each->failed && each->machines != 0 && now() - each->failed_at > patience)
+            return wrong("vc" + std::to_string(each->number) + ": " +
+                         std::to_string(each->machines) + " machines outlive every deadline");
     for (const client_state& each : clients_) {
         auto* who = find<client_party>(each.current);
         if (who == nullptr || vc(who->vc()).closing) continue;

@@ -70,10 +70,11 @@ class party : public link_owner {
 struct virtual_connection {
     std::uint32_t number = 0;
     std::uint32_t client = 0;
-    stream in_way;        ///< Client to server.
-    stream out_way;       ///< Server to client.
-    int machines = 0;     ///< That have not ended.
-    bool failed = false;  ///< One has ended otherwise than by being replaced.
+    stream in_way;       ///< Client to server.
+    stream out_way;      ///< Server to client.
+    int machines = 0;    ///< That have not ended.
+    bool failed = false; ///< One has ended otherwise than by being replaced.
+    time_point failed_at{};
     bool closing = false; ///< The upper layer has closed it.
     bool harmed = false;  ///< A fault touched it: it may fail.
     bool open = false;    ///< The client's machine is.
