@@ -251,6 +251,7 @@ class driver : public party {
   private:
     static constexpr milliseconds finish_wait{2000};
     static constexpr std::chrono::minutes last_bytes_wait{5};
+    static constexpr std::chrono::seconds farewell_wait{30};
     static constexpr std::size_t output_bytes_max = std::size_t{2} << 20;
     static constexpr std::size_t index(leg which) noexcept {
         return static_cast<std::size_t>(which);
@@ -334,7 +335,8 @@ class driver : public party {
     }
     void perform_one(const channel::action::close& a, const rpch::core::split_view*) {
         if (link* going = std::exchange(links_[index(a.which)], nullptr))
-            going->retire(last_bytes_wait);
+            going->retire(machine_.ended_with() == errc::channel_replaced ? last_bytes_wait
+                                                                          : finish_wait);
     }
     void perform_one(const channel::action::promote& a, const rpch::core::split_view*) {
         const std::size_t to = index(a.which);
@@ -349,8 +351,13 @@ class driver : public party {
             const std::size_t aside = index(leg::predecessor_out_tcp);
             links_[aside] = going;
             paused_[aside] = false;
-        } else if (going != nullptr)
-            going->retire(last_bytes_wait);
+        } else if (going != nullptr) {
+            // IN_R*/A5 must reach the inbound proxy, which closes the predecessor then.
+            const bool peer_ends =
+                std::is_same_v<Machine, channel::client> && a.which == leg::in_http;
+            going->retire(last_bytes_wait, peer_ends ? farewell_wait : link::linger_wait,
+                          peer_ends);
+        }
         promoted(a.which);
     }
     void perform_one(const channel::action::opened&, const rpch::core::split_view*) { opened(); }

@@ -15,7 +15,6 @@ using rpch::errc;
 namespace {
 
 constexpr std::size_t read_at_once = 64 * 1024;
-constexpr milliseconds linger{2000};
 /// How long a TCP stack tries to get its bytes confirmed.
 constexpr std::chrono::minutes unconfirmed_wait{15};
 /// Probes of a keep-alive, after its interval.
@@ -127,8 +126,10 @@ void link::want_input(bool on) {
     wanted_ = on;
 }
 
-void link::retire(milliseconds wait) {
+void link::retire(milliseconds wait, milliseconds linger, bool peer_ends) {
     if (!open_ || retired_) return;
+    linger_ = linger;
+    peer_ends_ = peer_ends;
     flush();
     retired_ = true;
     owner_ = nullptr;
@@ -143,10 +144,10 @@ void link::write_rest() {
     flush();
     if (output_size() != 0 || lingering_) return;
     lingering_ = true;
-    deadline_ = network_.time_.now() + linger;
+    deadline_ = network_.time_.now() + linger_;
     network_.time_.at(deadline_, event_kind::link_deadline, on_.id, side_);
     pipe& p = on_.pipes[side_];
-    if (p.ended) return;
+    if (p.ended || peer_ends_) return;
     p.ended = true;
     p.end_why = errc::channel_closed;
     network_.schedule_delivery(on_, side_);
@@ -295,7 +296,7 @@ void network::tell_later(link& l) {
     const auto id = l.on_.id;
     const link& other = l.on_.ends[1U - l.side_];
     // The other end answers with a reset when it is there; otherwise nobody answers.
-    if (!other.open_)
+    if (!other.open_ && !l.on_.silent)
         time_.after(milliseconds{1 + draw_.below(200)}, event_kind::told, id, l.side_);
     else
         time_.after(unconfirmed_wait, event_kind::told, id, l.side_);
@@ -319,7 +320,7 @@ void network::half_open(connection& c, std::uint8_t told) {
 }
 
 void network::go_dead(connection& c) {
-    c.broken = true;
+    c.broken = c.silent = true;
     for (link& l : c.ends) {
         if (l.keep_alive_)
             time_.after(*l.keep_alive_ + probes_wait, event_kind::told, c.id, l.side_);

@@ -83,7 +83,10 @@ class link {
     void want_input(bool on);
 
     /// What was written before still goes out, within `wait`; nobody is told anything any more.
-    void retire(milliseconds wait);
+    /// @param linger  how long it then reads on.
+    /// @param peer_ends  the peer ends its direction first, or `linger` is over.
+    void retire(milliseconds wait, milliseconds linger = linger_wait, bool peer_ends = false);
+    static constexpr milliseconds linger_wait{2000};
     /// At once; the owner is not told.
     void close();
     void keep_alive(milliseconds interval) noexcept { keep_alive_ = interval; }
@@ -115,6 +118,8 @@ class link {
     bool wanted_ = true;
     bool retired_ = false;
     bool lingering_ = false;
+    bool peer_ends_ = false;
+    milliseconds linger_{};
     bool will_be_told_ = false;
 };
 
@@ -127,6 +132,7 @@ struct connection {
     std::uint32_t of = 0;         ///< The virtual connection it belongs to.
     std::array<int, 2> process{}; ///< Whose ends these are.
     bool broken = false;          ///< Nothing arrives any more.
+    bool silent = false;          ///< And nobody answers that it does not.
 };
 
 class network {

@@ -479,8 +479,8 @@ void request_party<Machine>::refuse(leg to, rpch::rpc_status status) {
 
 template <class Machine>
 void request_party<Machine>::opened() {
-    in_table_ = table().emplace(this->machine().virtual_connection(), this).second;
-    if (!in_table_) this->world_.wrong(this->name() + ": another one is in the table");
+    table().insert_or_assign(this->machine().virtual_connection(), this);
+    in_table_ = true;
     if (this->machine().is_successor())
         this->world_.on_recycled(this->vc(), is_in ? recycle::in_r1 : recycle::out_r1);
 }
@@ -641,6 +641,7 @@ void server_party::check() {
 newcomer_party::newcomer_party(world& in, std::uint32_t vc, link& on)
     : party(in, 0, vc), link_(&on), deadline_(in.now() + rpch::limits::first_pdu_wait) {
     on.set_owner(*this);
+    on.keep_alive(milliseconds{rpch::limits::client_keepalive_default_ms});
     on.write(rpch::core::as_bytes(banner));
     on.flush();
 }

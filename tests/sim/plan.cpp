@@ -69,6 +69,7 @@ std::string_view name(fault f) noexcept {
     case fault::half_open: return "half-open";
     case fault::dead: return "dead";
     case fault::proxy_dies: return "proxy dies";
+    case fault::proxy_vanishes: return "proxy vanishes";
     case fault::proxy_drains: return "proxy drains";
     case fault::proxy_refuses: return "proxy refuses";
     case fault::server_unreachable: return "server unreachable";
@@ -140,16 +141,12 @@ plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
     const bool gentle = r.once_in(4);
     if (!faulty && !gentle) return p;
     const std::uint64_t count = faulty && r.once_in(2) ? r.between(2, 5) : 1;
-    bool broken = false;
     for (std::uint64_t i = 0; i < count; ++i) {
         // Often early, sometimes late.
         const std::uint64_t about = std::uint64_t{1} << r.between(4, 15);
         auto what = static_cast<fault>(r.below(fault_kinds));
         const fault harmless[] = {fault::proxy_drains, fault::proxy_refuses, fault::stall};
         if (!faulty) what = r.pick(harmless);
-        // Two silent breaks may hide each other for ever.
-        if ((what == fault::dead || what == fault::half_open) && std::exchange(broken, true))
-            what = fault::reset;
         p.faults.push_back({r.between(about / 2, about), what});
     }
     std::sort(p.faults.begin(), p.faults.end(),

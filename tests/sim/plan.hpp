@@ -24,6 +24,7 @@ enum class fault : std::uint8_t {
     half_open,          ///< One end is told, the other only when it writes.
     dead,               ///< Bytes vanish.
     proxy_dies,         ///< With all its connections; comes back with empty tables.
+    proxy_vanishes,     ///< Its machine loses power: nobody is told anything.
     proxy_drains,       ///< Takes no new requests; comes back when it is empty.
     proxy_refuses,      ///< Takes no new connections for some seconds; the balancer does not know.
     server_unreachable, ///< For some seconds.
@@ -32,7 +33,7 @@ enum class fault : std::uint8_t {
     client_closes, ///< The same at the other end, with calls open.
     stall,         ///< All that goes to one process waits for some time.
 };
-inline constexpr std::size_t fault_kinds = 11;
+inline constexpr std::size_t fault_kinds = 12;
 [[nodiscard]] std::string_view name(fault f) noexcept;
 
 struct planned_fault {

@@ -308,7 +308,8 @@ void world::kill_process(int which) {
             }
     }
     clear_graves();
-    if (!plan_.is_quick || plan_.faults.size() != 1) return;
+    const bool told = plan_.faults.size() == 1 && plan_.faults[0].what != fault::proxy_vanishes;
+    if (!plan_.is_quick || !told) return;
     for (const auto& each : vcs_)
         if (each->failed) time.after(ending_wait, event_kind::check_ended, each->number);
 }
@@ -349,6 +350,17 @@ void world::inject(const planned_fault& f) {
         proxies[p].refuses = proxies[p].drains = true;
         kill_process(static_cast<int>(p) + 1);
         time.after(std::chrono::seconds{draw.between(1, 20)}, event_kind::restart, p + 1);
+        break;
+    case fault::proxy_vanishes:
+        if (proxies[p].refuses) return;
+        harm_all();
+        proxies[p].refuses = proxies[p].drains = true;
+        for (connection* each : up)
+            if (each->process[0] == static_cast<int>(p) + 1 ||
+                each->process[1] == static_cast<int>(p) + 1)
+                net.go_dead(*each);
+        kill_process(static_cast<int>(p) + 1);
+        time.after(std::chrono::seconds{draw.between(20, 60)}, event_kind::restart, p + 1);
         break;
     case fault::proxy_drains: {
         // Channels of open connections move away by themselves, so nothing may fail.
