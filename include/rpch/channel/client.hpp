@@ -136,9 +136,13 @@ class client {
 
     std::error_code on_rpc(leg from, const core::split_view& pdu, action_list& out);
     std::error_code on_rts(leg from, const core::split_view& pdu, time_point now, action_list& out);
-    /// Sends an RTS PDU on IN-H; keeps it for the successor when the channel has no room for it.
+    /// Sends an RTS PDU on IN-H; keeps it for the successor when that would leave the channel less
+    /// than `reserve`.
     std::error_code send_on_in(rts::shape kind, const rts::wire& pdu, time_point now,
-                               action_list& out);
+                               action_list& out, std::uint64_t reserve = in_handover_bytes);
+    /// What OUT_R*/A7 leaves of the IN channel: A5, and the acknowledgements that the predecessor
+    /// of OUT-H needs.
+    [[nodiscard]] std::uint64_t draining_reserve() const noexcept;
     void replace_in_if_due(time_point now, action_list& out);
     void replace_in(time_point now, action_list& out);
     std::error_code on_successor_lost(leg which, std::error_code why, time_point now,

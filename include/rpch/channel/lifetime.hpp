@@ -50,8 +50,13 @@ inline constexpr std::uint64_t in_lifetime_reserve_bytes = 4 * 1024;
 inline constexpr std::uint64_t out_lifetime_reserve_bytes = 8 * 1024;
 /// Of these reserves, what no acknowledgement or other PDU that can wait may take: IN_R*/A5;
 inline constexpr std::uint64_t in_handover_bytes = 40;
+/// FlowControlAckWithDestination, 2.2.4.51.
+inline constexpr std::uint64_t acknowledgement_bytes = 56;
 /// OUT_R*/A1, OUT_R1/A5 or OUT_R2/A5, OUT_R1/A10 or OUT_R2/B3, and what only the proxy knows of.
 inline constexpr std::uint64_t out_handover_bytes = 2 * 1024;
+/// Of this again, what IN_R*/A3 may take, twice: A7 may wait in the client for the IN channel that
+/// A3 brings, and must not be waited for here.
+inline constexpr std::uint64_t out_in_replacement_bytes = 2 * 52;
 
 /// Says when the replacement of a channel begins.
 /// @param wanted    the setting: with fewer bytes left. 0 chooses a quarter of the lifetime, at

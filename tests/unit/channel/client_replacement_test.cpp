@@ -448,6 +448,52 @@ TEST_CASE("client replacement: RTS PDUs without room wait for the successor; ack
     CHECK(c.machine.lifetime().left() == 128 * 1024 - 88 - 56 - 28 - 56);
 }
 
+TEST_CASE("client replacement: A7 leaves the IN channel room for what the OUT predecessor needs to "
+          "drain, or waits") {
+    // Else neither channel could go on: IN_R*/A4 waits in the plugged OUT successor, the OUT
+    // predecessor for acknowledgements, and these for A4.
+    driven c = in_opened(short_lived());
+    use_up_in(c, 0);
+    int gone = 0;
+    int waited = 0;
+    while (c.machine.lifetime().left() >= in_handover_bytes + 56) {
+        for (const bool by_r1 : {true, false}) {
+            driven d = in_a6w(c);
+            CHECK(!(by_r1 ? d.rts(leg::out_http, rts::out_r1_a6{.connection_timeout = 120'000})
+                          : d.rts(leg::out_http, rts::out_r2_a6{})));
+            const std::string a7 = by_r1 ? "send in_http OUT_R1/A7, OUT_R1/A8, OUT_R2/A8"
+                                         : "send in_http OUT_R2/A7";
+            const auto has_a7 = [&] {
+                for (const auto& each : d.said())
+                    if (each == a7) return true;
+                return false;
+            };
+            if (has_a7()) {
+                ++gone;
+                std::size_t untold = 0;
+                for (std::size_t n = 65536 + limits::receive_window_max; n >= 5840; n -= 5840) {
+                    d.pdu(leg::out_http, test::rpc_pdu(5840));
+                    untold += 5840;
+                    CHECK(!consumed(d, 5840));
+                    if (!d.said().empty()) untold = 0;
+                }
+                CHECK(untold <= 32768); // the window stays open
+                CHECK(d.machine.lifetime().left() >= in_handover_bytes);
+            } else {
+                ++waited;
+                CHECK(d.machine.current_in() == in_state::opened_a4w);
+                successor(d, leg::successor_in_http, in_2);
+                CHECK(!d.rts(leg::out_http, rts::in_r2_a4{}));
+                CHECK(has_a7());
+            }
+        }
+        REQUIRE(!c.pdu(leg::out_http, test::rpc_pdu(40'000)));
+        REQUIRE(!consumed(c, 40'000));
+    }
+    CHECK(gone >= 2 * 50);
+    CHECK(waited >= 2 * 5);
+}
+
 TEST_CASE("client replacement: begins below the threshold, and never later than at the reserve") {
     const auto begins_at = [](std::uint64_t wanted) {
         auto s = settings();

@@ -557,25 +557,41 @@ TEST_CASE("server replacement: RTS PDUs for the client without room wait for the
         CHECK(!m.rts(leg::in_tcp, far_ack(rts::destination::outbound_proxy, test::out_cookie)));
         CHECK(m.said() == list{"forward out_tcp"});
         CHECK(!m.rts(leg::successor_in_tcp, in_a2()));
-        CHECK(m.said() == list{}); // IN_R1/A3 waits, too
+        // OUT_R*/A7 may wait in the client for the successor of IN-H, and OUT-H be replaced after.
+        CHECK(m.said() == list{"send out_tcp IN_R1/A3, IN_R1/A4"});
+        CHECK(m.machine.lifetime().left() == left - 52);
         auto a4 = out_a4();
         a4.channel_lifetime = 128 * 1024;
         if (by_r1)
             CHECK(!m.rts(leg::successor_out_tcp, a4));
         else
             CHECK(!m.rts(leg::out_tcp, rts::out_r2_a4{.successor_channel = out_2}));
-        CHECK(m.machine.lifetime().left() == left - (by_r1 ? 44 : 32));
+        CHECK(m.machine.lifetime().left() == left - 52 - (by_r1 ? 44 : 32));
         CHECK(!m.rts(leg::in_tcp, out_a8()));
         list expected{"send out_tcp " + ance};
         if (by_r1) expected.push_back("promote out_tcp and set aside");
-        for (const char* each : {"send out_tcp FlowControlAckWithDestination",
-                                 "send out_tcp IN_R1/A3, IN_R1/A4", "sendable"})
+        for (const char* each : {"send out_tcp FlowControlAckWithDestination", "sendable"})
             expected.push_back(each);
         CHECK(m.said() == expected);
         CHECK(test::last_sent<rts::flow_control_ack_with_destination>(m.out).ack.bytes_received ==
               40);
-        CHECK(m.machine.lifetime().left() == 128 * 1024 - 56 - 52);
+        CHECK(m.machine.lifetime().left() == 128 * 1024 - 56);
     }
+}
+
+TEST_CASE("server replacement: IN_R*/A3 has room of its own in OUT-H, so much and no more") {
+    driven m = without_room();
+    const auto left = m.machine.lifetime().left();
+    REQUIRE(left >= out_handover_bytes);
+    REQUIRE(left < out_handover_bytes + 52);
+    std::uint64_t told = 0;
+    for (unsigned i = 1; i <= 8; ++i) {
+        CHECK(!m.rts(leg::in_tcp, rts::in_r2_a2{.successor_channel = test::cookie_of(0x30 + i)}));
+        if (!m.said().empty()) ++told;
+    }
+    CHECK(told >= 2);
+    CHECK(told < 8);
+    CHECK(m.machine.lifetime().left() >= out_handover_bytes - out_in_replacement_bytes);
 }
 
 TEST_CASE("server replacement: begins below the threshold, and never later than at the reserve") {

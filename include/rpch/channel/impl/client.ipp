@@ -329,8 +329,8 @@ RPCH_DECL std::error_code client::close(time_point, action_list& out) {
 }
 
 RPCH_DECL std::error_code client::send_on_in(rts::shape kind, const rts::wire& pdu, time_point now,
-                                             action_list& out) {
-    if (!lifetime_.take_beyond(in_handover_bytes, pdu.size())) { // 2.1.2.1.7
+                                             action_list& out, std::uint64_t reserve) {
+    if (!lifetime_.take_beyond(reserve, pdu.size())) { // 2.1.2.1.7
         if (state_ != state::opened) return errc::lifetime_exceeded;
         replace_in(now, out);
         return kind == rts::shape::ping ? std::error_code{} : held_.hold(kind, pdu);
@@ -339,6 +339,18 @@ RPCH_DECL std::error_code client::send_on_in(rts::shape kind, const rts::wire& p
     out.push_back(action::send{leg::in_http, pdu});
     replace_in_if_due(now, out);
     return {};
+}
+
+/// From A7 on, IN_R*/A4 may wait in the successor of OUT-H, which is plugged until the predecessor
+/// has drained; and that may need acknowledgements, which then must not wait for the successor of
+/// IN-H. Those that were sent before A7 let one more window of ours go, those sent after it find
+/// that the server has switched: what the predecessor has besides is within the outbound proxy's
+/// window.
+RPCH_DECL std::uint64_t client::draining_reserve() const noexcept {
+    const std::uint64_t most = std::uint64_t{received_.size()} + limits::receive_window_max;
+    const std::uint64_t step = std::max(received_.size() - received_.threshold(), 1U);
+    return std::min(in_handover_bytes + (most / step + 1) * acknowledgement_bytes,
+                    in_lifetime_reserve_bytes - acknowledgement_bytes);
 }
 
 /// The early begin, with data still flowing on the predecessor. It waits for an acknowledgement of
@@ -462,13 +474,15 @@ RPCH_DECL std::error_code client::open_out_successor(const rts::pdu&, time_point
 RPCH_DECL std::error_code client::agree_to_r1(const rts::pdu&, time_point now, action_list& out) {
     if (!out_successor_) return errc::unexpected_pdu;
     const rts::out_r1_a7 a7{.successor_channel = *out_successor_};
-    return send_on_in(a7.kind, rts::encode(a7), now, out);
+    return send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve());
 }
 
 RPCH_DECL std::error_code client::agree_to_r2(const rts::pdu&, time_point now, action_list& out) {
     if (!out_successor_) return errc::unexpected_pdu;
     const rts::out_r2_a7 a7{.successor_channel = *out_successor_};
-    if (const auto failure = send_on_in(a7.kind, rts::encode(a7), now, out)) return failure;
+    if (const auto failure =
+            send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve()))
+        return failure;
     out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});
     return {};
 }
