@@ -158,12 +158,17 @@ class channel_driver : public link_owner,
     }
 
     /// Pulls PDUs from an association while the window has room: flow control decides the pace, and
-    /// a large stub is never queued a second time. For machines that model `channel::endpoint`.
+    /// a large stub is never queued a second time. A peer that acknowledges what it does not read
+    /// gets no more than the link may hold. For machines that model `channel::endpoint`.
     template <class Association>
     void pull(Association& from, leg out) {
         link* target = at(out);
         while (target != nullptr && from.has_output() && !shut_) {
             const std::size_t size = from.next_output_size();
+            if (target->output_size() >= pulled_bytes_max) {
+                pull_waits_for_ = out;
+                break;
+            }
             if (machine_.send_credit() < size) {
                 machine_.on_rpc_waiting(size, now_, actions_);
                 break;
@@ -211,6 +216,11 @@ class channel_driver : public link_owner,
                 if (!links_[i]) continue;
                 const std::size_t written = links_[i]->flush();
                 if (shut_ || !links_[i]) continue;
+                if (pull_waits_for_ == static_cast<leg>(i) &&
+                    links_[i]->output_size() < pulled_bytes_max) {
+                    pull_waits_for_.reset();
+                    again = true;
+                }
                 if (written != 0) {
                     machine_.on_written(static_cast<leg>(i), written, now_, actions_);
                     if (!actions_.empty()) {
@@ -373,11 +383,14 @@ class channel_driver : public link_owner,
     static constexpr std::chrono::seconds farewell_wait{30};
     /// Two of the largest windows and some: far above what the windows let wait.
     static constexpr std::size_t output_bytes_max = std::size_t{2} << 20;
+    /// Two of the largest windows: no peer that reads what it acknowledges comes so far.
+    static constexpr std::size_t pulled_bytes_max = std::size_t{512} << 10;
 
     std::shared_ptr<strand_context> context_;
     Machine machine_;
     timer timer_;
     std::optional<time_point> armed_for_;
+    std::optional<leg> pull_waits_for_; // its link has too much to write
     std::array<std::shared_ptr<link>, channel::leg_count> links_;
     std::array<bool, channel::leg_count> paused_{};
     std::array<std::uint64_t, channel::leg_count> body_left_{};
