@@ -138,9 +138,10 @@ TEST_CASE("outbound proxy replacement: every row of its table asks for exactly w
     r1.pdu(leg::out_tcp, test::rpc_pdu(500));
     CHECK(walk.step(r1, leg::out_tcp, rts::out_r1_a9{}, {}) == list{});
     CHECK(walk.step(r1, leg::out_tcp, ack_of(8300, 400), {"send_rpc out_http 400"}) == list{});
-    CHECK(walk.step(r1, leg::out_tcp, ack_of(8700, 8192),
-                    {"send_rpc out_http 500", "send out_http " + ance, "close out_http",
-                     "close out_tcp", "failed out_tcp"}) == list{});
+    CHECK(walk.step(r1, leg::out_tcp, ack_of(8700, 8192), {"send_rpc out_http 500"}) == list{});
+    CHECK(r1.written(leg::out_http, 9200) == errc::channel_replaced);
+    CHECK(r1.said() == list{"send out_http " + ance, "close out_http", "close out_tcp",
+                            "failed out_http"});
 
     proxy other = in_open_start();
     CHECK(walk.step(other, leg::out_http, a3(), {"open out_tcp"}) == list{});
@@ -162,8 +163,10 @@ TEST_CASE("outbound proxy replacement: every row of its table asks for exactly w
     CHECK(walk.step(r2, leg::out_tcp, rts::out_r2_b1{}, {}) == list{});
     CHECK(walk.step(r2, leg::out_tcp, ack_of(60'000, 99), {}) == list{});
     CHECK(!r2.rts(leg::out_tcp, ack_of(60'000, 100)));
-    CHECK(r2.said() == list{"send_rpc out_http 100", "send out_http OUT_R2/B3", "promote out_http",
-                            "send out_tcp FlowControlAck", head});
+    CHECK(r2.said() == list{"send_rpc out_http 100"});
+    CHECK(!r2.written(leg::out_http, 60'100));
+    CHECK(r2.said() == list{"send out_tcp FlowControlAck", "send out_http OUT_R2/B3",
+                            "promote out_http", head});
     head_waits.pdu(leg::out_tcp, test::rpc_pdu(60'000));
     head_waits.pdu(leg::out_tcp, test::rpc_pdu(100));
     CHECK(walk.step(head_waits, leg::out_tcp, rts::out_r2_b1{}, {}) == list{});
@@ -259,9 +262,13 @@ TEST_CASE(
     CHECK(!p.rts(leg::out_tcp, ack_of(12'000, 8192, out_2))); // the successor's
     CHECK(p.said() == list{});
     proxy served = p;
-    CHECK(p.rts(leg::out_tcp, ack_of(12'000, 300)) == errc::channel_replaced);
-    CHECK(p.said() == list{"send_rpc out_http 300", "send out_http " + ance, "close out_http",
-                           "close out_tcp", "failed out_tcp"});
+    CHECK(!p.rts(leg::out_tcp, ack_of(12'000, 300)));
+    CHECK(p.said() == list{"send_rpc out_http 300"});
+    CHECK(!p.written(leg::out_http, 12'000)); // A10 waits for the socket
+    CHECK(p.said() == list{});
+    CHECK(p.written(leg::out_http, 300) == errc::channel_replaced);
+    CHECK(p.said() == list{"send out_http " + ance, "close out_http", "close out_tcp",
+                           "failed out_http"});
     CHECK(test::is_silent(p));
 
     CHECK(served.pdu(leg::out_tcp, test::rpc_pdu(64)) == errc::unexpected_pdu); // behind A9
@@ -313,8 +320,10 @@ TEST_CASE("outbound proxy replacement: OUT_R2, C1 before B1") {
     CHECK(p.said() == list{"send_rpc out_http 300"});
     CHECK(!p.written(leg::out_http, 12'300));
     CHECK(!p.rts(leg::out_tcp, ack_of(12'300, 8192)));
+    CHECK(p.said() == list{"send_rpc out_http 100"});
+    CHECK(!p.written(leg::out_http, 100));
     // The last bytes, B3, and the successor: its head first, what waited as its body.
-    CHECK(p.said() == list{"send_rpc out_http 100", "send out_http OUT_R2/B3", "promote out_http",
+    CHECK(p.said() == list{"send out_http OUT_R2/B3", "promote out_http",
                            head, "send out_http FlowControlAckWithDestination",
                            "send out_http IN_R1/A3, IN_R1/A4", "send_rpc out_http 24"});
     CHECK(p.machine.current() == state::opened);
@@ -357,20 +366,22 @@ TEST_CASE("outbound proxy replacement: OUT_R2, B1 before C1: the head waits for 
     CHECK(!q.rts(leg::successor_out_http, rts::out_r2_c1{}));
     CHECK(q.machine.current() == state::draining);
     CHECK(!q.rts(leg::out_tcp, ack_of(8000, 4300)));
-    CHECK(q.said() == list{"send_rpc out_http 4000", "send_rpc out_http 300",
-                           "send out_http OUT_R2/B3", "promote out_http", head,
+    CHECK(q.said() == list{"send_rpc out_http 4000", "send_rpc out_http 300"});
+    CHECK(!q.written(leg::out_http, 12'300));
+    CHECK(q.said() == list{"send out_http OUT_R2/B3", "promote out_http", head,
                            "send out_http FlowControlAckWithDestination", "send_rpc out_http 24"});
     CHECK(!late.rts(leg::out_tcp, ack_of(8000, 4300)));
-    CHECK(late.said() == list{"send_rpc out_http 4000", "send_rpc out_http 300",
-                              "send out_http OUT_R2/B3", "promote out_http"});
+    CHECK(late.said() == list{"send_rpc out_http 4000", "send_rpc out_http 300"});
+    CHECK(!late.written(leg::out_http, 12'300));
+    CHECK(late.said() == list{"send out_http OUT_R2/B3", "promote out_http"});
     CHECK(late.machine.current() == state::r2_c1w);
     CHECK(!late.rts(leg::out_http, rts::out_r2_c1{}));
     CHECK(late.said() ==
           list{head, "send out_http FlowControlAckWithDestination", "send_rpc out_http 24"});
 }
 
-TEST_CASE("outbound proxy replacement: bytes that the old socket has not taken at the switch count "
-          "as taken") {
+TEST_CASE("outbound proxy replacement: the switch waits until the old socket has taken all: a client "
+          "that reads nothing has no predecessors that hold more") {
     auto s = settings();
     s.receive_window = 8192;
     proxy p = in_b1w(in_opened(s));
@@ -382,10 +393,15 @@ TEST_CASE("outbound proxy replacement: bytes that the old socket has not taken a
     proxy none = p;
     CHECK(!p.pdu(leg::out_tcp, test::rpc_pdu(2500)));
     CHECK(!p.rts(leg::out_tcp, rts::out_r2_b1{}));
+    CHECK(p.said() == list{});
+    CHECK(p.machine.received().held() == 5500);
+    proxy stuck = p;
+    CHECK(stuck.after(15min) == errc::replacement_timeout);
+    CHECK(!p.written(leg::out_http, 5500));
     CHECK(p.said() ==
-          list{"send out_http OUT_R2/B3", "promote out_http", "send out_tcp FlowControlAck", head});
+          list{"send out_tcp FlowControlAck", "send out_http OUT_R2/B3", "promote out_http", head});
     CHECK(test::last_sent<rts::flow_control_ack>(p.out).ack ==
-          rts::flow_control_acknowledgment{6500, 8192, out_2});
+          rts::flow_control_acknowledgment{6500, 8192, test::out_cookie});
     CHECK(p.machine.received().held() == 0);
     CHECK(p.machine.sending().unwritten() == 0);
     CHECK(!none.written(leg::out_http, 3000));
@@ -505,6 +521,7 @@ TEST_CASE(
     CHECK(full.machine.sending().lifetime().left() == 43);
     CHECK(!full.after(60s));
     CHECK(full.said() == list{});
+    CHECK(!full.written(leg::out_http, full.machine.sending().unwritten()));
     CHECK(!full.rts(leg::out_tcp, rts::out_r2_b1{}));
     CHECK(full.machine.current() == state::opened);
     CHECK(!full.after(60s));
@@ -518,6 +535,7 @@ TEST_CASE("outbound proxy replacement: a predecessor without room for its last P
     p.pdu(leg::out_tcp, test::rpc_pdu(65'000));
     p.pdu(leg::out_tcp, test::rpc_pdu(65'000));
     p.pdu(leg::out_tcp, test::rpc_pdu(128 * 1024 - 28 - 44 - 130'000 - 23));
+    CHECK(!p.written(leg::out_http, p.machine.sending().unwritten()));
     CHECK(p.rts(leg::out_tcp, rts::out_r2_b1{}) == errc::lifetime_exceeded);
     CHECK(test::is_silent(p));
 }

@@ -140,6 +140,7 @@ TEST_CASE("outbound proxy: the successor's channel is empty once it has taken ov
     p.rts(leg::out_tcp,
           rts::flow_control_ack_with_destination{.destination = rts::destination::outbound_proxy,
                                                  .ack = {8000, 8192, test::out_cookie}});
+    p.written(leg::out_http, 16'000);
     CHECK(p.machine.replaced() == 1);
     CHECK(p.machine.sending().queued_bytes() == 0);
     CHECK(p.machine.sending_next().queued_bytes() == 0);

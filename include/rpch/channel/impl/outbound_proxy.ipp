@@ -184,11 +184,12 @@ RPCH_DECL std::error_code outbound_proxy::forward(const rts::pdu& in, leg from, 
     return {};
 }
 
-RPCH_DECL std::error_code outbound_proxy::on_written(leg to, std::size_t rpc_bytes, time_point,
+RPCH_DECL std::error_code outbound_proxy::on_written(leg to, std::size_t rpc_bytes, time_point now,
                                                      action_list& out) {
     if (ending_ || to != leg::out_http) return ending_.why();
     sending_.on_written(rpc_bytes);
     if (rpc_bytes != 0 && received_.on_released(rpc_bytes)) acknowledge(out);
+    if (const auto failure = end_if_drained(now, out)) return end(failure, leg::out_http, out);
     return {};
 }
 
@@ -345,9 +346,10 @@ RPCH_DECL std::error_code outbound_proxy::drain(const rts::pdu&, time_point now,
 }
 
 /// 3.2.4.5.8, 3.2.4.5.10: the last PDU of the predecessor goes behind all that was queued under the
-/// client's window.
+/// client's window. The socket has taken that: nothing is told of a predecessor's later, and a client
+/// that reads none of them could have one replaced after the other.
 RPCH_DECL std::error_code outbound_proxy::end_if_drained(time_point now, action_list& out) {
-    if (!is_draining() || sending_.queued_bytes() != 0) return {};
+    if (!is_draining() || sending_.queued_bytes() != 0 || sending_.unwritten() != 0) return {};
     const bool elsewhere = state_ == state::draining_r1;
     const rts::wire last =
         elsewhere ? rts::encode(rts::out_r1_a10{}) : rts::encode(rts::out_r2_b3{});
@@ -359,14 +361,10 @@ RPCH_DECL std::error_code outbound_proxy::end_if_drained(time_point now, action_
         return errc::channel_replaced;
     }
     out.push_back(action::promote{leg::out_http});
-    // Nothing is told any more of what the old socket has not taken yet. It is bounded by the
-    // client's window, which has let it go.
-    const std::size_t unwritten = sending_.unwritten();
     sending_ = std::exchange(next_, sending_channel(leg::successor_out_http));
     sending_.set_leg(leg::out_http);
     out_channel_ = successor_;
     ++replaced_;
-    if (unwritten != 0 && received_.on_released(unwritten)) acknowledge(out);
     const bool has_c1 = state_ == state::draining;
     state_ = has_c1 ? state::opened : state::r2_c1w;
     return has_c1 ? finish_r2(now, out) : std::error_code{};
