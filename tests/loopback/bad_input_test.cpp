@@ -1,4 +1,5 @@
 // What does not follow the protocol ends its own connection with a named error, and nothing else.
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -433,4 +434,52 @@ TEST_CASE("Two hundred junk connections at once end, and a running connection do
     CHECK(all.run_until(
         [&] { return all.server->connections() == 2 && all.proxy->connections() == 2; }));
     CHECK(other.goes_on(5));
+}
+
+TEST_CASE("A request that waits for a replacement to end goes with its io_context, its proxy, or the "
+          "channel it waits for") {
+    enum class end { context, proxy, channel };
+    for (const bool front : {false, true}) {
+        for (const end how : {end::context, end::proxy, end::channel}) {
+            CAPTURE(static_cast<int>(how));
+            CAPTURE(front);
+            auto all = std::make_unique<test::stack>(test::stack_options{.front_door = front});
+            if (front) all->proxy_port = all->front_port;
+            auto session = std::make_unique<handmade>(*all);
+            REQUIRE(session->open(*all));
+            const auto request = [&](unsigned predecessor, unsigned successor) {
+                raw_peer out(all->io, all->proxy_port);
+                out.send(test::in_head(all->server_port, 1 << 20));
+                out.send(test::wire_of(
+                    rts::in_r2_a1{.virtual_connection = session->vc,
+                                  .predecessor_channel = test::cookie_of(predecessor),
+                                  .successor_channel = test::cookie_of(successor)}));
+                return out;
+            };
+            std::vector<raw_peer> peers;
+            peers.push_back(request(0x53, 0x61));
+            const std::size_t before = session->out.heard().size();
+            REQUIRE(all->run_until([&] { return session->out.heard().size() > before; })); // A4
+            peers.push_back(request(0x61, 0x62)); // A5 is still to come
+            all->run_until([] { return false; }, std::chrono::milliseconds(50));
+            CHECK(!peers[1].ended());
+            if (how == end::context) {
+                peers.clear(); // their sockets go first; nothing runs any more
+                session.reset();
+                all.reset();
+                continue;
+            }
+            if (how == end::proxy && !front)
+                all->proxy->close();
+            else if (how == end::proxy)
+                all->server->close();
+            else
+                session->in.reset();
+            CHECK(all->run_until([&] { return peers[0].ended() && peers[1].ended(); },
+                                 std::chrono::seconds(5)));
+            CHECK(all->run_until([&] {
+                return all->proxy->connections() == 0 && all->server->connections() == 0;
+            }));
+        }
+    }
 }
