@@ -436,8 +436,9 @@ TEST_CASE("Two hundred junk connections at once end, and a running connection do
     CHECK(other.goes_on(5));
 }
 
-TEST_CASE("A request that waits for a replacement to end goes with its io_context, its proxy, or the "
-          "channel it waits for") {
+TEST_CASE(
+    "A request that waits for a replacement to end goes with its io_context, its proxy, or the "
+    "channel it waits for") {
     enum class end { context, proxy, channel };
     for (const bool front : {false, true}) {
         for (const end how : {end::context, end::proxy, end::channel}) {
@@ -450,10 +451,10 @@ TEST_CASE("A request that waits for a replacement to end goes with its io_contex
             const auto request = [&](unsigned predecessor, unsigned successor) {
                 raw_peer out(all->io, all->proxy_port);
                 out.send(test::in_head(all->server_port, 1 << 20));
-                out.send(test::wire_of(
-                    rts::in_r2_a1{.virtual_connection = session->vc,
-                                  .predecessor_channel = test::cookie_of(predecessor),
-                                  .successor_channel = test::cookie_of(successor)}));
+                out.send(
+                    test::wire_of(rts::in_r2_a1{.virtual_connection = session->vc,
+                                                .predecessor_channel = test::cookie_of(predecessor),
+                                                .successor_channel = test::cookie_of(successor)}));
                 return out;
             };
             std::vector<raw_peer> peers;
@@ -477,9 +478,8 @@ TEST_CASE("A request that waits for a replacement to end goes with its io_contex
                 session->in.reset();
             CHECK(all->run_until([&] { return peers[0].ended() && peers[1].ended(); },
                                  std::chrono::seconds(5)));
-            CHECK(all->run_until([&] {
-                return all->proxy->connections() == 0 && all->server->connections() == 0;
-            }));
+            CHECK(all->run_until(
+                [&] { return all->proxy->connections() == 0 && all->server->connections() == 0; }));
         }
     }
 }

@@ -461,8 +461,8 @@ TEST_CASE("client replacement: A7 leaves the IN channel room for what the OUT pr
             driven d = in_a6w(c);
             CHECK(!(by_r1 ? d.rts(leg::out_http, rts::out_r1_a6{.connection_timeout = 120'000})
                           : d.rts(leg::out_http, rts::out_r2_a6{})));
-            const std::string a7 = by_r1 ? "send in_http OUT_R1/A7, OUT_R1/A8, OUT_R2/A8"
-                                         : "send in_http OUT_R2/A7";
+            const std::string a7 =
+                by_r1 ? "send in_http OUT_R1/A7, OUT_R1/A8, OUT_R2/A8" : "send in_http OUT_R2/A7";
             const auto has_a7 = [&] {
                 for (const auto& each : d.said())
                     if (each == a7) return true;

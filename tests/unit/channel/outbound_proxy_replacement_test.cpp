@@ -140,8 +140,8 @@ TEST_CASE("outbound proxy replacement: every row of its table asks for exactly w
     CHECK(walk.step(r1, leg::out_tcp, ack_of(8300, 400), {"send_rpc out_http 400"}) == list{});
     CHECK(walk.step(r1, leg::out_tcp, ack_of(8700, 8192), {"send_rpc out_http 500"}) == list{});
     CHECK(r1.written(leg::out_http, 9200) == errc::channel_replaced);
-    CHECK(r1.said() == list{"send out_http " + ance, "close out_http", "close out_tcp",
-                            "failed out_http"});
+    CHECK(r1.said() ==
+          list{"send out_http " + ance, "close out_http", "close out_tcp", "failed out_http"});
 
     proxy other = in_open_start();
     CHECK(walk.step(other, leg::out_http, a3(), {"open out_tcp"}) == list{});
@@ -165,8 +165,8 @@ TEST_CASE("outbound proxy replacement: every row of its table asks for exactly w
     CHECK(!r2.rts(leg::out_tcp, ack_of(60'000, 100)));
     CHECK(r2.said() == list{"send_rpc out_http 100"});
     CHECK(!r2.written(leg::out_http, 60'100));
-    CHECK(r2.said() == list{"send out_tcp FlowControlAck", "send out_http OUT_R2/B3",
-                            "promote out_http", head});
+    CHECK(r2.said() ==
+          list{"send out_tcp FlowControlAck", "send out_http OUT_R2/B3", "promote out_http", head});
     head_waits.pdu(leg::out_tcp, test::rpc_pdu(60'000));
     head_waits.pdu(leg::out_tcp, test::rpc_pdu(100));
     CHECK(walk.step(head_waits, leg::out_tcp, rts::out_r2_b1{}, {}) == list{});
@@ -267,8 +267,8 @@ TEST_CASE(
     CHECK(!p.written(leg::out_http, 12'000)); // A10 waits for the socket
     CHECK(p.said() == list{});
     CHECK(p.written(leg::out_http, 300) == errc::channel_replaced);
-    CHECK(p.said() == list{"send out_http " + ance, "close out_http", "close out_tcp",
-                           "failed out_http"});
+    CHECK(p.said() ==
+          list{"send out_http " + ance, "close out_http", "close out_tcp", "failed out_http"});
     CHECK(test::is_silent(p));
 
     CHECK(served.pdu(leg::out_tcp, test::rpc_pdu(64)) == errc::unexpected_pdu); // behind A9
@@ -323,8 +323,8 @@ TEST_CASE("outbound proxy replacement: OUT_R2, C1 before B1") {
     CHECK(p.said() == list{"send_rpc out_http 100"});
     CHECK(!p.written(leg::out_http, 100));
     // The last bytes, B3, and the successor: its head first, what waited as its body.
-    CHECK(p.said() == list{"send out_http OUT_R2/B3", "promote out_http",
-                           head, "send out_http FlowControlAckWithDestination",
+    CHECK(p.said() == list{"send out_http OUT_R2/B3", "promote out_http", head,
+                           "send out_http FlowControlAckWithDestination",
                            "send out_http IN_R1/A3, IN_R1/A4", "send_rpc out_http 24"});
     CHECK(p.machine.current() == state::opened);
     CHECK(p.machine.replaced() == 1);
@@ -380,8 +380,9 @@ TEST_CASE("outbound proxy replacement: OUT_R2, B1 before C1: the head waits for 
           list{head, "send out_http FlowControlAckWithDestination", "send_rpc out_http 24"});
 }
 
-TEST_CASE("outbound proxy replacement: the switch waits until the old socket has taken all: a client "
-          "that reads nothing has no predecessors that hold more") {
+TEST_CASE(
+    "outbound proxy replacement: the switch waits until the old socket has taken all: a client "
+    "that reads nothing has no predecessors that hold more") {
     auto s = settings();
     s.receive_window = 8192;
     proxy p = in_b1w(in_opened(s));

@@ -480,8 +480,7 @@ RPCH_DECL std::error_code client::agree_to_r1(const rts::pdu&, time_point now, a
 RPCH_DECL std::error_code client::agree_to_r2(const rts::pdu&, time_point now, action_list& out) {
     if (!out_successor_) return errc::unexpected_pdu;
     const rts::out_r2_a7 a7{.successor_channel = *out_successor_};
-    if (const auto failure =
-            send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve()))
+    if (const auto failure = send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve()))
         return failure;
     out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});
     return {};

@@ -346,8 +346,8 @@ RPCH_DECL std::error_code outbound_proxy::drain(const rts::pdu&, time_point now,
 }
 
 /// 3.2.4.5.8, 3.2.4.5.10: the last PDU of the predecessor goes behind all that was queued under the
-/// client's window. The socket has taken that: nothing is told of a predecessor's later, and a client
-/// that reads none of them could have one replaced after the other.
+/// client's window. The socket has taken that: nothing is told of a predecessor's later, and a
+/// client that reads none of them could have one replaced after the other.
 RPCH_DECL std::error_code outbound_proxy::end_if_drained(time_point now, action_list& out) {
     if (!is_draining() || sending_.queued_bytes() != 0 || sending_.unwritten() != 0) return {};
     const bool elsewhere = state_ == state::draining_r1;

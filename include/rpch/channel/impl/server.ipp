@@ -192,8 +192,7 @@ RPCH_DECL std::error_code server::forward(const rts::pdu& in, leg from, time_poi
 RPCH_DECL std::error_code server::send_on_out(rts::shape kind, const rts::wire& pdu, time_point now,
                                               action_list& out) {
     const bool replaces_in = kind == rts::in_r1_a3::kind || kind == rts::in_r2_a3::kind;
-    const std::uint64_t reserve =
-        out_handover_bytes - (replaces_in ? out_in_replacement_bytes : 0);
+    const std::uint64_t reserve = out_handover_bytes - (replaces_in ? out_in_replacement_bytes : 0);
     if (!lifetime_.take_beyond(reserve, pdu.size())) {
         if (const auto failure = replace_out(now, out)) return failure;
         return held_.hold(kind, pdu);
