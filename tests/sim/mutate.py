@@ -46,7 +46,7 @@ FAULTS = [
      "    const rts::out_r1_a7 a7{.successor_channel = *out_successor_};\n    return send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve());\n",
      "    static_cast<void>(now);\n    static_cast<void>(out);\n    return {};\n"),
     ("client: OUT_R2/A7 is forgotten", CLIENT,
-     "    if (const auto failure =\n            send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve()))\n        return failure;\n    out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});\n",
+     "    if (const auto failure = send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve()))\n        return failure;\n    out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});\n",
      "    static_cast<void>(now);\n    static_cast<void>(a7);\n    out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});\n"),
     ("client: OUT_R2/C1 is forgotten", CLIENT, "    out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});\n", ""),
     ("client: OUT_R1/A11 is forgotten", CLIENT, "    out.push_back(action::send{leg::out_http, rts::encode(rts::out_r1_a11{})});\n", ""),
