@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include <rpch/channel/deadlines.hpp>
 #include <rpch/channel/machine.hpp>
@@ -69,8 +70,8 @@ class inbound_proxy {
     std::error_code on_deadline(time_point now, action_list& out);
     /// The first PDU is there, but has to wait for something (`admits`) before it is handed in.
     void on_first_pdu_waiting(time_point now) noexcept {
-        if (state_ == state::open_start)
-            deadlines_.set(wait::setup, now + settings_.replacement_wait);
+        if (state_ != state::open_start || std::exchange(first_pdu_waits_, true)) return;
+        deadlines_.set(wait::setup, now + settings_.replacement_wait);
     }
     [[nodiscard]] std::optional<time_point> next_deadline() const noexcept;
     [[nodiscard]] bool wants_input(leg from) const noexcept;
@@ -142,6 +143,7 @@ class inbound_proxy {
     sending_channel sending_{leg::in_tcp};
     std::uint64_t replaced_ = 0;
     bool is_successor_ = false;
+    bool first_pdu_waits_ = false;
 };
 
 /// @return the state's name in the specification.

@@ -63,7 +63,7 @@ class channel_driver : public link_owner,
     virtual void promoted(leg) {}
     /// Who ends the predecessor that gave way on this leg.
     virtual link::farewell farewell_of(leg) const { return link::farewell::at_once; }
-    /// Everything that an event has led to is done.
+    /// Everything that an event has led to is done, or the machine has failed.
     virtual void settled() {}
     /// Lets the upper layer queue PDUs while there is credit; called before every flush.
     virtual void produce() {}
@@ -347,6 +347,7 @@ class channel_driver : public link_owner,
         const auto self = this->shared_from_this();
         shut();
         failed(a.why, a.where, std::exchange(detail_, {}));
+        settled(); // who waits for this one waits in vain
     }
 
     static void retire_predecessor(link& going, link::farewell how) {
