@@ -494,6 +494,20 @@ TEST_CASE("client replacement: A7 leaves the IN channel room for what the OUT pr
     CHECK(waited >= 2 * 5);
 }
 
+TEST_CASE("client replacement: who waits for the window is told of it even if the lifetime has no "
+          "room") {
+    driven c = in_opened(short_lived());
+    use_up_in(c, 100);
+    const auto total = c.machine.sending().sent();
+    REQUIRE(!sent(c, 40));
+    REQUIRE(c.machine.send_credit() == 60);
+    CHECK(!c.rts(leg::out_http, ack_of(total + 40, 65536)));
+    CHECK(c.said() == list{"sendable"}); // the window has grown, the credit has not
+    CHECK(c.machine.send_credit() == 60);
+    CHECK(!waiting(c, 120));
+    CHECK(c.said() == list{"open successor_in_http"});
+}
+
 TEST_CASE("client replacement: begins below the threshold, and never later than at the reserve") {
     const auto begins_at = [](std::uint64_t wanted) {
         auto s = settings();
@@ -534,7 +548,7 @@ TEST_CASE("client replacement: no second one before an acknowledgement has confi
     CHECK(c.machine.current_in() == in_state::opened);
     driven forced = c;
     CHECK(!c.rts(leg::out_http, ack_of(24, 262'144, in_2)));
-    CHECK(c.said() == list{"open successor_in_http"});
+    CHECK(c.said() == list{"sendable", "open successor_in_http"});
     // When nothing fits any more there is no choice; the server may hold the successor back.
     CHECK(!sent(forced, forced.machine.send_credit() - 23));
     CHECK(forced.said() == list{});

@@ -579,6 +579,18 @@ TEST_CASE("server replacement: RTS PDUs for the client without room wait for the
     }
 }
 
+TEST_CASE("server replacement: who waits for the window is told of it even if the lifetime has no "
+          "room") {
+    driven m = in_opened(late(), short_lived);
+    use_up_out(m, 100);
+    const auto total = m.machine.sending().sent();
+    REQUIRE(!sent(m, 40));
+    REQUIRE(m.machine.send_credit() == 60);
+    CHECK(!m.rts(leg::out_tcp, ack_of(total + 40, m.machine.sending().peer_window())));
+    CHECK(m.said() == list{"sendable"}); // the window has grown, the credit has not
+    CHECK(m.machine.send_credit() == 60);
+}
+
 TEST_CASE("server replacement: IN_R*/A3 has room of its own in OUT-H, so much and no more") {
     driven m = without_room();
     const auto left = m.machine.lifetime().left();

@@ -406,11 +406,13 @@ RPCH_DECL std::error_code client::acknowledged(const rts::pdu& in, time_point no
     const auto ack = acknowledgment_in(in);
     // Foreign cookies are dropped, 3.2.1.5.1.2; so is what was still on its way for a predecessor.
     if (ack.channel_cookie != in_channel_) return {};
-    const std::size_t credit = send_credit();
+    const std::uint32_t before = sending_.available();
     if (const auto failure = sending_.on_acknowledged({ack.bytes_received, ack.available_window}))
         return failure;
     in_confirmed_ = true;
-    if (send_credit() > credit) {
+    // Not only when the credit has grown: what is left of the lifetime may have become too little
+    // meanwhile for the PDU that waits, and on_rpc_waiting has to be told of that.
+    if (sending_.available() > before) {
         deadlines_.clear(wait::blocked);
         out.push_back(action::sendable{});
     }

@@ -409,10 +409,12 @@ RPCH_DECL std::error_code server::acknowledged(const rts::pdu& in, time_point, a
     const bool alias = predecessor_is_alias_ && ack.channel_cookie == out_predecessor_;
     const bool next = out_ == out_state::opened_r2a8w && ack.channel_cookie == out_successor_;
     if (ack.channel_cookie != out_channel_ && !alias && !next) return {};
-    const std::size_t credit = send_credit();
+    const std::uint32_t before = sending_.available();
     if (const auto failure = sending_.on_acknowledged({ack.bytes_received, ack.available_window}))
         return failure;
-    if (send_credit() > credit) {
+    // Not only when the credit has grown: what is left of the lifetime may have become too little
+    // meanwhile for the PDU that waits, and on_rpc_waiting has to be told of that.
+    if (sending_.available() > before) {
         deadlines_.clear(wait::blocked);
         out.push_back(action::sendable{});
     }
