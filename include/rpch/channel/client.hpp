@@ -143,6 +143,8 @@ class client {
     /// What OUT_R*/A7 leaves of the IN channel: A5, and the acknowledgements that the predecessor
     /// of OUT-H needs.
     [[nodiscard]] std::uint64_t draining_reserve() const noexcept;
+    /// What each of these acknowledgements confirms at least, bytes.
+    [[nodiscard]] std::uint32_t confirmed_at_once() const noexcept;
     void replace_in_if_due(time_point now, action_list& out);
     void replace_in(time_point now, action_list& out);
     std::error_code on_successor_lost(leg which, std::error_code why, time_point now,

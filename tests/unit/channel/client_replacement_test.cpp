@@ -494,6 +494,26 @@ TEST_CASE("client replacement: A7 leaves the IN channel room for what the OUT pr
     CHECK(waited >= 2 * 5);
 }
 
+TEST_CASE("client replacement: while the OUT predecessor drains, bytes taken little by little do "
+          "not use up what A7 has left for it") {
+    auto s = settings();
+    s.receive_window = 8192; // a release confirms at least 8192 - 5840 bytes
+    for (const bool by_r1 : {true, false}) {
+        driven c = by_r1 ? in_a10w(in_opened(s)) : in_b3w(in_opened(s));
+        std::size_t acknowledgements = 0;
+        for (int i = 0; i < 10; ++i) {
+            REQUIRE(!c.pdu(leg::out_http, test::rpc_pdu(5840)));
+            for (int part = 0; part < 146; ++part) {
+                REQUIRE(!consumed(c, 40));
+                acknowledgements += c.said().size();
+            }
+            CHECK(c.machine.received().advertised() >= 5840); // nobody is left waiting
+        }
+        CHECK(acknowledgements >= 10);
+        CHECK(acknowledgements <= 10 * 5840 / (8192 - 5840) + 1);
+    }
+}
+
 TEST_CASE("client replacement: who waits for the window is told of it even if the lifetime has no "
           "room") {
     driven c = in_opened(short_lived());

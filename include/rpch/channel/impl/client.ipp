@@ -299,6 +299,10 @@ RPCH_DECL std::error_code client::on_consumed(std::size_t bytes, time_point now,
     if (predecessor_held_ == 0 && std::exchange(out_request_waits_, false))
         out.push_back(action::open{leg::successor_out_http});
     if (bytes == 0 || !received_.on_released(bytes)) return {};
+    // Bytes that are taken little by little must not use up what A7 has left for the predecessor.
+    // The release that empties the window always confirms enough.
+    const bool draining = out_ == out_state::opened_a10w || out_ == out_state::b3w;
+    if (draining && received_.available() - received_.advertised() < confirmed_at_once()) return {};
     const acknowledgement ack = received_.acknowledge();
     const rts::flow_control_ack_with_destination pdu{
         .destination = rts::destination::outbound_proxy,
@@ -348,9 +352,12 @@ RPCH_DECL std::error_code client::send_on_in(rts::shape kind, const rts::wire& p
 /// window.
 RPCH_DECL std::uint64_t client::draining_reserve() const noexcept {
     const std::uint64_t most = std::uint64_t{received_.size()} + limits::receive_window_max;
-    const std::uint64_t step = std::max(received_.size() - received_.threshold(), 1U);
-    return std::min(in_handover_bytes + (most / step + 1) * acknowledgement_bytes,
+    return std::min(in_handover_bytes + (most / confirmed_at_once() + 1) * acknowledgement_bytes,
                     in_lifetime_reserve_bytes - acknowledgement_bytes);
+}
+
+RPCH_DECL std::uint32_t client::confirmed_at_once() const noexcept {
+    return std::max(received_.size() - received_.threshold(), 1U);
 }
 
 /// The early begin, with data still flowing on the predecessor. It waits for an acknowledgement of
