@@ -2,6 +2,7 @@
 #ifndef RPCH_TESTS_SIM_CALLS_HPP
 #define RPCH_TESTS_SIM_CALLS_HPP
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -41,7 +42,10 @@ class sender {
     sender(random& draw, std::uint64_t key, stream& way) noexcept
         : draw_(draw), key_(key), way_(way) {}
 
-    void set_largest(std::uint32_t pdu) noexcept { largest_ = pdu; }
+    /// @param piece  what is sent at most, if that is less; 0: it is not.
+    void set_largest(std::uint32_t pdu, std::uint32_t piece = 0) noexcept {
+        largest_ = piece == 0 ? pdu : std::min(pdu, piece);
+    }
     /// Announces the largest fragments of both directions.
     void add_announcement(pdu_type type, std::uint16_t sends, std::uint16_t receives);
     void add(pdu_type type, std::uint32_t call, std::uint32_t total);

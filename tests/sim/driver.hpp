@@ -161,12 +161,15 @@ class driver : public party {
         }
         world_.bury(*this);
     }
-    /// Pulls PDUs from the upper layer while there is credit.
+    /// Pulls PDUs from the upper layer while there is credit. One that waits to be told looks again
+    /// after `opened` or `sendable` only.
     void pull(sender& from, leg out) {
         link* target = at(out);
+        if (world_.plan_.sends_when_told && !told_) return;
         while (target != nullptr && from.has_output() && !shut_) {
             const std::size_t size = from.next_size();
             if (machine_.send_credit() < size) {
+                told_ = false;
                 tell([&](Machine& m, auto& o) { return m.on_rpc_waiting(size, now(), o); });
                 break;
             }
@@ -360,8 +363,13 @@ class driver : public party {
         }
         promoted(a.which);
     }
-    void perform_one(const channel::action::opened&, const rpch::core::split_view*) { opened(); }
-    void perform_one(const channel::action::sendable&, const rpch::core::split_view*) {}
+    void perform_one(const channel::action::opened&, const rpch::core::split_view*) {
+        told_ = true;
+        opened();
+    }
+    void perform_one(const channel::action::sendable&, const rpch::core::split_view*) {
+        told_ = true;
+    }
     void perform_one(const channel::action::failed& a, const rpch::core::split_view*) {
         if (counted_out_) world_.wrong(name() + ": fails twice");
         end_of_machine();
@@ -400,6 +408,7 @@ class driver : public party {
     bool settling_ = false;
     bool shut_ = false;
     bool counted_out_ = false;
+    bool told_ = false; ///< May send, as far as the machine has said.
 };
 
 } // namespace sim

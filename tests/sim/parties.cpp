@@ -52,7 +52,7 @@ client_party::client_party(world& in, std::uint32_t client, std::uint32_t vc,
       client_(client),
       out_(in.draw, key_of(vc, true), in.vc(vc).in_way),
       in_(key_of(vc, false), in.vc(vc).out_way) {
-    out_.set_largest(plan_of().in_fragment);
+    out_.set_largest(plan_of().in_fragment, plan_of().in_piece);
 }
 
 std::string client_party::name() const {
@@ -270,7 +270,9 @@ void client_party::check() {
         world_.wrong(name() + ": holds more than two windows");
     if (plan_of().take_us != 0 && got.held() + machine().held_of_predecessor() != untaken_)
         world_.wrong(name() + ": does not hold what the upper layer has not taken");
-    if (output_of(leg::in_http) > machine().sending().peer_window() + rts_slack)
+    // With one acknowledgement for each of the smallest PDUs.
+    const std::size_t acknowledgements = got.size() / 24 * 56;
+    if (output_of(leg::in_http) > machine().sending().peer_window() + acknowledgements + rts_slack)
         world_.wrong(name() + ": queues more than the window of IN");
 }
 
@@ -533,7 +535,8 @@ server_party::server_party(world& in, std::uint32_t vc, const rpch::rts::cookie&
       out_(in.draw, key_of(vc, false), in.vc(vc).out_way),
       in_(key_of(vc, true), in.vc(vc).in_way) {
     in.sides.emplace(cookie, this);
-    out_.set_largest(in.plan_.clients[in.vc(vc).client].out_fragment);
+    const client_plan& of = in.plan_.clients[in.vc(vc).client];
+    out_.set_largest(of.out_fragment, of.out_piece);
 }
 
 std::string server_party::name() const { return "vc" + std::to_string(vc()) + " server"; }

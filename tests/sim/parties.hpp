@@ -108,7 +108,9 @@ class request_party final : public driver<Machine> {
     void place_again();
 
   protected:
-    void open_leg(leg which) override { this->world_.connect_to_server(*this, which); }
+    void open_leg(leg which) override {
+        this->world_.connect_to_server(*this, which, this->machine().is_successor());
+    }
     bool past_preamble(leg which, link& from) override;
     void answer_success(leg to, std::uint32_t content_length) override;
     void refuse(leg to, rpch::rpc_status status) override;

@@ -81,11 +81,10 @@ std::string_view name(fault f) noexcept {
     return "unknown";
 }
 
-plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
-    random r(seed * 2 + 1);
+namespace {
+
+plan draw_usual(random& r) {
     plan p;
-    p.seed = seed;
-    p.recycles = recycles;
     draw_network(r, p);
     const balance ways[] = {balance::always_same, balance::always_other, balance::any,
                             balance::any};
@@ -151,6 +150,89 @@ plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
     }
     std::sort(p.faults.begin(), p.faults.end(),
               [](const auto& a, const auto& b) { return a.at_step < b.at_step; });
+    return p;
+}
+
+/// The channels run out of lifetime before their successors are there: small PDUs with many
+/// acknowledgements, which nothing but the lifetime bounds, and a long way to a successor.
+void make_lopsided(random& r, plan& p) {
+    constexpr std::uint32_t shortest = 131'072;
+    const bool answers = !r.once_in(3); // one way, the other, or both
+    const bool requests = !answers || r.once_in(4);
+    const auto small = [&] {
+        const std::uint32_t usual[] = {8192, 8192, 12'000, 16'384};
+        return r.pick(usual);
+    };
+    const auto any = [&] {
+        const std::uint32_t usual[] = {8192, 16'384, 65'536, 262'144};
+        return r.pick(usual);
+    };
+    const auto late = [&]() -> std::uint64_t {
+        if (r.once_in(3)) return 0;
+        return r.once_in(4) ? shortest - r.between(1500, 60'000) : r.between(1, 8192);
+    };
+    const std::uint32_t connects[] = {2'000'000, 10'000'000, 30'000'000, 120'000'000};
+    p.successor_us = r.pick(connects);
+    if (r.once_in(3)) {
+        p.slow = {.delay_us = 5000, .more_us = 1'000'000, .cut = 4000, .room = 8192};
+        p.is_quick = false;
+    }
+    // An end that expects a PDU as large as its window confirms every one. OUT-H is not replaced
+    // then: no reserve of IN-H has room for that while the predecessor drains.
+    const bool confirms_all = answers && r.once_in(3);
+    p.server.receive_window = requests ? any() : small();
+    p.server.replace_out_below = confirms_all ? 1 : late();
+    std::uint32_t in_most = p.server.receive_window;
+    std::uint32_t out_most = 65'528;
+    bool tight = true; // what the OUT predecessor holds is confirmed within the reserve of IN-H
+    for (proxy_plan& each : p.proxies) {
+        each.in.receive_window = small();
+        each.out.receive_window = any();
+        each.out.channel_lifetime = confirms_all ? 1U << 30U : shortest;
+        in_most = std::min(in_most, each.in.receive_window);
+        out_most = std::min(out_most, each.out.receive_window);
+        if (each.out.receive_window > 65'536 && !confirms_all) tight = false;
+    }
+    const std::uint32_t takes[] = {0, 0, 50, 2000, 100'000, 1'000'000};
+    p.server_take_us = r.pick(takes);
+    for (client_plan& each : p.clients) {
+        each.machine.receive_window = tight ? small() : 16'384;
+        each.machine.in_lifetime = shortest;
+        each.machine.replace_in_below = late();
+        out_most = std::min(out_most, each.machine.receive_window);
+        const auto fragment = [&](std::uint32_t most) {
+            const std::uint32_t usual[] = {most, most, std::min(most, 5840U), 1432U};
+            return r.pick(usual);
+        };
+        // The larger of the two counts in either direction.
+        const std::uint32_t half =
+            confirms_all ? out_most : std::max(each.machine.receive_window / 2, 5840U);
+        each.in_fragment = fragment(std::min(in_most, half));
+        each.out_fragment = confirms_all ? out_most : fragment(std::min(out_most, half));
+        const auto piece = [&] {
+            const std::uint32_t usual[] = {48, 120, 300, 1000, 0};
+            return r.pick(usual);
+        };
+        if (answers) each.out_piece = piece();
+        if (requests) each.in_piece = piece();
+        each.request_bytes = requests ? 20'000 : 100;
+        each.answer_bytes = answers ? 20'000 : 100;
+        each.at_once = static_cast<std::uint32_t>(r.between(1, 30));
+        each.pause_ms = 0;
+        each.take_us = r.pick(takes);
+    }
+}
+
+} // namespace
+
+plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
+    random usual(seed * 2 + 1);
+    plan p = draw_usual(usual);
+    p.seed = seed;
+    p.recycles = recycles;
+    random more(mix(seed) * 2);
+    p.sends_when_told = more.once_in(3);
+    if (more.once_in(4)) make_lopsided(more, p);
     return p;
 }
 

@@ -50,6 +50,9 @@ struct client_plan {
     rpch::channel::client_settings machine;
     std::uint32_t in_fragment = 5840; ///< Largest PDU client to server.
     std::uint32_t out_fragment = 5840;
+    /// Largest PDU that is really sent; 0: as announced.
+    std::uint32_t in_piece = 0;
+    std::uint32_t out_piece = 0;
     std::uint32_t at_once = 4; ///< Calls.
     std::uint32_t request_bytes = 1000;
     std::uint32_t answer_bytes = 1000;
@@ -69,7 +72,10 @@ struct plan {
     balance out_balance = balance::any;
     /// Pipes are drawn between these two.
     pipe_character quick, slow;
-    bool is_quick = false;            ///< All delays are below a few milliseconds.
+    bool is_quick = false; ///< All delays are below a few milliseconds.
+    std::uint32_t successor_us =
+        0; ///< How late a successor's connections are there, at most; 0: as all.
+    bool sends_when_told = false;     ///< Upper layers wait for action::sendable, not for credit.
     std::uint64_t recycles = 50;      ///< Until so many, over all clients,
     std::uint64_t calls_max = 20'000; ///< or so many calls of a client.
     std::vector<planned_fault> faults;

@@ -243,15 +243,23 @@ int world::choose_proxy(std::uint32_t client, leg which) {
 
 void world::connect_to_proxy(client_party& from, leg which) {
     const int to = 1 + choose_proxy(from.client(), which);
-    attempts_.push_back({from.id(), which, to});
-    time.after(microseconds{plan_.quick.delay_us + draw.below(plan_.slow.more_us + 1U)},
-               event_kind::connect_done, static_cast<std::uint32_t>(attempts_.size() - 1));
+    attempt_later({from.id(), which, to},
+                  which == leg::successor_in_http || which == leg::successor_out_http);
 }
 
-void world::connect_to_server(party& from, leg which) {
-    attempts_.push_back({from.id(), which, 0});
-    time.after(microseconds{plan_.quick.delay_us + draw.below(plan_.slow.more_us + 1U)},
-               event_kind::connect_done, static_cast<std::uint32_t>(attempts_.size() - 1));
+void world::connect_to_server(party& from, leg which, bool successor) {
+    attempt_later({from.id(), which, 0}, successor);
+}
+
+void world::attempt_later(const attempt& what, bool successor) {
+    attempts_.push_back(what);
+    std::uint32_t more = plan_.slow.more_us;
+    if (successor && plan_.successor_us != 0) more = plan_.successor_us;
+    // A proxy gives up earlier than a client.
+    constexpr std::uint32_t proxy_patience_us = 20'000'000;
+    if (what.to == 0) more = std::min(more, proxy_patience_us);
+    time.after(microseconds{plan_.quick.delay_us + draw.below(more + 1U)}, event_kind::connect_done,
+               static_cast<std::uint32_t>(attempts_.size() - 1));
 }
 
 void world::connected(const attempt& of) {

@@ -147,7 +147,7 @@ class world {
     /// A client opens a channel; the balancer chooses the proxy.
     void connect_to_proxy(client_party& from, rpch::channel::leg which);
     /// A proxy opens a connection to the server.
-    void connect_to_server(party& from, rpch::channel::leg which);
+    void connect_to_server(party& from, rpch::channel::leg which, bool successor);
 
     /// A client's virtual connection has ended; `again` if it may try another.
     void on_client_ended(client_party& which);
@@ -189,6 +189,7 @@ class world {
     void connected(const attempt& what);
     connection& connect(int from, int to, std::uint32_t vc);
     pipe_character draw_character();
+    void attempt_later(const attempt& what, bool successor);
     void open_client(std::uint32_t client);
     int choose_proxy(std::uint32_t client, rpch::channel::leg which);
     void inject(const planned_fault& f);
