@@ -49,8 +49,6 @@ FAULTS = [
      "    if (const auto failure = send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve()))\n        return failure;\n    out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});\n",
      "    static_cast<void>(now);\n    static_cast<void>(a7);\n    out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});\n"),
     ("client: OUT_R2/C1 is forgotten", CLIENT, "    out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});\n", ""),
-    ("client: OUT_R*/A7 leaves no room for what the OUT predecessor needs", CLIENT,
-     "    return std::min(in_handover_bytes + (most / confirmed_at_once() + 1) * acknowledgement_bytes,", "    return std::min(in_handover_bytes + 0 * most,"),
     ("client: OUT_R1/A11 is forgotten", CLIENT, "    out.push_back(action::send{leg::out_http, rts::encode(rts::out_r1_a11{})});\n", ""),
     ("client: does not switch OUT", CLIENT, "    out.push_back(action::promote{leg::out_http});\n", ""),
     ("client: counts the OUT predecessor's bytes on", CLIENT, "    predecessor_held_ += received_.renew();\n", ""),

@@ -171,7 +171,7 @@ void make_lopsided(random& r, plan& p) {
         if (r.once_in(3)) return 0;
         return r.once_in(4) ? shortest - r.between(1500, 60'000) : r.between(1, 8192);
     };
-    const std::uint32_t connects[] = {2'000'000, 10'000'000, 30'000'000, 120'000'000};
+    const std::uint32_t connects[] = {200'000, 2'000'000, 10'000'000, 30'000'000, 120'000'000};
     p.successor_us = r.pick(connects);
     if (r.once_in(3)) {
         p.slow = {.delay_us = 5000, .more_us = 1'000'000, .cut = 4000, .room = 8192};
@@ -179,7 +179,7 @@ void make_lopsided(random& r, plan& p) {
     }
     // An end that expects a PDU as large as its window confirms every one. OUT-H is not replaced
     // then: no reserve of IN-H has room for that while the predecessor drains.
-    const bool confirms_all = answers && r.once_in(3);
+    const bool confirms_all = answers && r.once_in(6);
     p.server.receive_window = requests ? any() : small();
     p.server.replace_out_below = confirms_all ? 1 : late();
     std::uint32_t in_most = p.server.receive_window;
@@ -187,13 +187,13 @@ void make_lopsided(random& r, plan& p) {
     bool tight = true; // what the OUT predecessor holds is confirmed within the reserve of IN-H
     for (proxy_plan& each : p.proxies) {
         each.in.receive_window = small();
-        each.out.receive_window = any();
+        each.out.receive_window = r.once_in(3) ? any() : 65'536;
         each.out.channel_lifetime = confirms_all ? 1U << 30U : shortest;
         in_most = std::min(in_most, each.in.receive_window);
         out_most = std::min(out_most, each.out.receive_window);
         if (each.out.receive_window > 65'536 && !confirms_all) tight = false;
     }
-    const std::uint32_t takes[] = {0, 0, 50, 2000, 100'000, 1'000'000};
+    const std::uint32_t takes[] = {0, 0, 50, 2000, 100'000, 1'000'000, 3'000'000};
     p.server_take_us = r.pick(takes);
     for (client_plan& each : p.clients) {
         each.machine.receive_window = tight ? small() : 16'384;
