@@ -84,6 +84,11 @@ enum class errc {
     call_fault,               ///< The server answered with a fault PDU.
     association_closed,       ///< The association is gone; the call was not or may have been executed.
     security_not_supported,   ///< An authentication level or mechanism this build does not have.
+    bad_security_token,       ///< A token of a security provider that is malformed or out of order.
+    authentication_failed,    ///< The peer did not prove what its mechanism must prove.
+    account_locked,           ///< The account is known and may not log on.
+    bad_signature,            ///< A protected PDU was altered, repeated, left out or reordered.
+    security_downgrade,       ///< The peer offered or used less protection than was demanded.
     // NDR.
     ndr_range,                ///< A value outside its declared range or an invalid enumerator.
     ndr_bad_pointer,          ///< A reference pointer that is null or a referent id used twice.

@@ -4,6 +4,7 @@
 
 #include <rpch/auth/basic.hpp>
 #include <rpch/auth/offers.hpp>
+#include <rpch/auth/security_context.hpp>
 #include <rpch/auth/users_file.hpp>
 #include <rpch/channel/actions.hpp>
 #include <rpch/channel/client.hpp>

@@ -72,6 +72,11 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::call_fault: return "the server answered with a fault PDU";
     case errc::association_closed: return "the association is gone; the call was not or may have been executed";
     case errc::security_not_supported: return "an authentication level or mechanism this build does not have";
+    case errc::bad_security_token: return "a security token that is malformed or out of order";
+    case errc::authentication_failed: return "the peer could not be authenticated";
+    case errc::account_locked: return "the account is locked";
+    case errc::bad_signature: return "a protected PDU was altered, repeated or reordered";
+    case errc::security_downgrade: return "less protection than was demanded";
     case errc::ndr_range: return "a value outside its declared range or an invalid enumerator";
     case errc::ndr_bad_pointer: return "a reference pointer that is null or a referent id used twice";
     case errc::ndr_bad_array: return "array counts that contradict each other";
@@ -138,7 +143,8 @@ RPCH_DECL bool errc_is(errc e, error_kind kind) noexcept {
     case error_kind::protocol_violation:
         return e <= errc::http_unknown_method ||
                (e >= errc::ndr_range && e <= errc::ndr_bad_union) || e == errc::fragment_order ||
-               e == errc::bad_context_id || e == errc::http_unexpected_response;
+               e == errc::bad_context_id || e == errc::http_unexpected_response ||
+               e == errc::bad_security_token || e == errc::bad_signature;
     case error_kind::misuse: return e >= errc::bad_binding && e <= errc::not_supported;
     case error_kind::network:
         return e >= errc::name_not_found && e <= errc::flow_control_stalled &&
@@ -146,7 +152,9 @@ RPCH_DECL bool errc_is(errc e, error_kind kind) noexcept {
     case error_kind::refused:
         return (e >= errc::http_refused && e <= errc::http_auth_needs_tls) ||
                e == errc::bind_refused || e == errc::context_refused ||
-               e == errc::target_not_allowed || e == errc::bad_credentials;
+               e == errc::target_not_allowed || e == errc::bad_credentials ||
+               e == errc::authentication_failed || e == errc::account_locked ||
+               e == errc::security_downgrade;
     case error_kind::retry_on_new_connection:
         return e == errc::connection_lost || e == errc::channel_closed ||
                e == errc::tls_truncated || e == errc::idle_timeout || e == errc::association_closed;
