@@ -132,6 +132,7 @@ enum class rpc_status : std::uint32_t {
     protocol_error = 0x6C0,
     proxy_access_denied = 0x6C1,
     call_cancelled = 0x71A,
+    sec_pkg_error = 0x721,
     comm_failure = 0x71C,
     // [C706] appendix E and [MS-RPCE] 2.2.2.11: what fault PDUs carry.
     nca_op_rng_error = 0x1C010002,

@@ -22,6 +22,7 @@ enum class origin : std::uint8_t {
     rpc_proxy,       ///< The RPC proxy, by `RPC Error: n` in its response.
     rts,             ///< The tunnel: a channel or the virtual connection.
     bind,            ///< The RPC server, by bind_nak or a refused presentation context.
+    security,        ///< The security provider, here or at the RPC server.
     fault,           ///< The RPC server, by a fault PDU.
 };
 
@@ -36,6 +37,7 @@ enum class origin : std::uint8_t {
     case origin::rpc_proxy: return "RPC proxy";
     case origin::rts: return "virtual connection";
     case origin::bind: return "RPC server (bind)";
+    case origin::security: return "RPC security";
     case origin::fault: return "RPC server (fault)";
     }
     return "unknown";

@@ -30,6 +30,10 @@ inline constexpr std::size_t contexts_max = 64;
 inline constexpr std::size_t transfer_syntaxes_max = 16;
 /// Bytes of one authentication token (sec_trailer's auth_value).
 inline constexpr std::size_t auth_token_bytes_max = 16 * 1024;
+/// Bytes of one signature of a protected PDU; Kerberos with AES needs 76.
+inline constexpr std::size_t signature_bytes_max = 512;
+/// Security contexts of one connection; the number that Windows allows.
+inline constexpr std::size_t security_contexts_max = 2048;
 /// Answers and notices that a peer made one association queue and does not read, bytes.
 inline constexpr std::size_t control_bytes_max = 256 * 1024;
 

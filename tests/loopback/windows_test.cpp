@@ -62,10 +62,11 @@ class talker final : public rpch::transport::server_side {
         std::size_t left = std::size_t{32} << 20;
         [[nodiscard]] bool has_output() const { return left != 0; }
         [[nodiscard]] std::size_t next_output_size() const { return 4096; }
-        void write_output(rpch::byte_span to) {
+        std::size_t write_output(rpch::byte_span to) {
             const test::bytes pdu = test::rpc_pdu(4096);
             std::copy(pdu.begin(), pdu.end(), to.begin());
             left -= 4096;
+            return 4096;
         }
     } words_;
 };

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include <rpch/auth/security_context.hpp>
 #include <rpch/limits.hpp>
 #include <rpch/transport/executor.hpp>
 #include <rpch/transport/tls_context.hpp>
@@ -37,6 +38,16 @@ struct client_options {
     std::string http_password; ///< UTF-8. Wiped with the client; the caller wipes its own copy.
     /// Sends Basic credentials even without TLS, where everybody on the way can read them.
     bool allow_basic_over_plain = false;
+
+    /// Proves the client to the RPC server itself, end to end, through whatever proxies are
+    /// between; null for none. Also over plain TCP.
+    std::shared_ptr<auth::security_initiator> rpc_security;
+    /// How the calls are protected then: connect, packet, integrity or privacy.
+    auth::authentication_level rpc_level = auth::authentication_level::privacy;
+    /// The server's principal name, `service/host`; empty: `host/` and the binding's server name.
+    std::string rpc_target;
+    /// Gives up on servers that do not sign PDU headers, [MS-RPCE] 3.3.1.5.2.2.
+    bool require_header_signing = false;
 
     /// ReceiveWindowSize of the OUT channel, bytes, 8192 to 262144.
     std::uint32_t receive_window = limits::receive_window_max;

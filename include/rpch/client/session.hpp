@@ -38,6 +38,8 @@ class client_session : public transport::context_member {
     client_session(const client_session&) = delete;
     client_session& operator=(const client_session&) = delete;
 
+    /// The RPC server's name in the binding, for the principal name of security providers.
+    void set_server(std::string host) { server_host_ = std::move(host); }
     /// The object UUID of the binding, which goes with every call that names none itself.
     void set_object(const std::optional<uuid>& object) { object_ = object; }
     /// Opens the connection; what waits for it is told through `bind` and `call`.
@@ -76,7 +78,9 @@ class client_session : public transport::context_member {
 
   private:
     void process_events();
+    std::error_code start_security();
     void process(dcerpc::context_ready& event);
+    void process(dcerpc::security_ready& event);
     void process(dcerpc::call_completed& event);
     void process(dcerpc::call_failed& event);
     void process(dcerpc::shutdown_requested&) {}
@@ -90,7 +94,12 @@ class client_session : public transport::context_member {
     std::unordered_map<std::uint32_t, completion_ptr> calls_;
     dcerpc::client_event_list events_;
     std::vector<std::byte> contiguous_;
+    std::vector<completion_ptr>
+        bound_;                  ///< Contexts that are ready, before the security context is.
+    std::uint32_t security_ = 0; ///< Of all calls; 0 without or before the first bind.
+    bool is_secured_ = false;
     std::optional<uuid> object_;
+    std::string server_host_;
     failure last_failure_;
     failure ended_;
     bool processing_ = false;

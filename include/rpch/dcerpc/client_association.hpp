@@ -20,6 +20,7 @@
 #include <rpch/dcerpc/detail/control_queue.hpp>
 #include <rpch/dcerpc/detail/fifo.hpp>
 #include <rpch/dcerpc/detail/reassembly.hpp>
+#include <rpch/dcerpc/detail/security.hpp>
 #include <rpch/result.hpp>
 
 namespace rpch::inline RPCH_ABI::dcerpc {
@@ -30,6 +31,12 @@ struct context_ready {
     std::error_code
         error{}; ///< Nothing; errc::context_refused; errc::bind_refused; a fault's status.
     const char* detail = ""; ///< Who refused and why, in words of the specification; static.
+};
+/// A security context is established, or failed with `error`.
+struct security_ready {
+    std::uint32_t security = 0; ///< As add_security() returned it.
+    std::error_code error{};
+    const char* detail = ""; ///< Lives as long as the machine.
 };
 /// The answer of a call.
 struct call_completed {
@@ -44,18 +51,20 @@ struct call_failed {
     std::error_code error{};
     /// The server certainly did not run the call: it may be made again, elsewhere or later.
     bool did_not_execute = false;
-    const char* detail = ""; ///< Static.
+    const char* detail = ""; ///< Lives as long as the machine.
 };
 /// The server asks to close the connection once it is idle; new calls are refused from now on.
 struct shutdown_requested {};
 
-using client_event = std::variant<context_ready, call_completed, call_failed, shutdown_requested>;
+using client_event =
+    std::variant<context_ready, security_ready, call_completed, call_failed, shutdown_requested>;
 using client_event_list = std::vector<client_event>;
 
 /// What begin_call() is told beside the stub.
 struct call_options {
     std::uint16_t context = 0; ///< As add_context() returned it.
     std::uint16_t opnum = 0;
+    std::uint32_t security = 0; ///< As add_security() returned it; 0 for a call without.
     std::optional<uuid> object{};
     /// [maybe]: the server sends no answer and the machine reports nothing about the call.
     bool maybe = false;
@@ -66,6 +75,21 @@ struct client_association_options {
     std::uint32_t assoc_group_id = 0; ///< Of the association to join; 0 opens a new one.
     /// Adds the bind time feature negotiation to bind, [MS-RPCE] 3.3.1.5.3.
     bool negotiate_features = true;
+    /// Offers header signing with the first security context whose mechanism can do it, [MS-RPCE]
+    /// 3.3.1.5.2.2. A server that does not agree is told so in verification trailers, under their
+    /// signature.
+    bool header_signing = true;
+    /// Ends the connection with errc::security_downgrade if the server does not sign headers.
+    bool require_header_signing = false;
+    /// Appends verification trailers to signed requests, [MS-RPCE] 2.2.2.13.
+    bool verification_trailers = true;
+};
+
+/// A security context that a client wants.
+struct security_request {
+    auth::security_provider provider = auth::security_provider::none;
+    auth::authentication_level level = auth::authentication_level::privacy;
+    std::unique_ptr<auth::security_context> context{}; ///< Fresh, a client's.
 };
 
 /// The client machine of one connection.
@@ -90,11 +114,22 @@ class client_association {
     /// @errors errc::too_many above contexts_max; the closing error once closed.
     [[nodiscard]] result<std::uint16_t> add_context(const interface_id& interface,
                                                     const interface_id& transfer_syntax = ndr20);
+    /// Asks for a security context; answered by one security_ready. The first goes with the bind,
+    /// later ones with an alter_context each; a mechanism of three legs ends with an auth3
+    /// ([MS-RPCE] 3.3.1.5.2). Its first token is made here.
+    /// @return its number for begin_call(), which is its auth_context_id; never 0.
+    /// @errors errc::bad_setting for the level none or call, which no PDU carries; what the
+    ///         mechanism says; errc::security_not_supported for a second one where the server did
+    ///         not agree to several (bind_feature::security_context_multiplexing); errc::too_many
+    ///         above limits::security_contexts_max; the closing error once closed.
+    [[nodiscard]] result<std::uint32_t> add_security(security_request request);
     /// Starts a call; answered by exactly one call_completed or call_failed, unless it is a maybe
-    /// call. It waits for its context where that is not ready yet. On error nothing is kept.
+    /// call. It waits for its contexts where they are not ready yet. On error nothing is kept.
     /// @param stub  owned from here on; sent as little-endian data.
     /// @return the call_id, unique among the calls of this connection that are not finished.
-    /// @errors errc::bad_context_id; errc::context_refused; errc::too_many above calls_max;
+    /// @errors errc::bad_context_id, for an unknown `security` too; errc::context_refused;
+    ///         errc::authentication_failed if the security context failed; errc::too_many above
+    ///         calls_max;
     ///         errc::too_large above call_bytes_max; errc::association_closed after
     ///         shutdown_requested; the closing error once closed.
     [[nodiscard]] result<std::uint32_t> begin_call(const call_options& call,
@@ -129,10 +164,17 @@ class client_association {
     /// Writes exactly one whole PDU.
     /// @return its size, next_output_size(); 0 if there is none or `out` is too small.
     std::size_t write_output(byte_span out);
+    /// @return why no PDU could be signed (a ticket has expired): there is no further output, and
+    ///         the owner closes the machine with it; or nothing.
+    [[nodiscard]] std::error_code output_error() const noexcept { return output_error_; }
 
     // State.
 
     [[nodiscard]] bool is_bound() const noexcept { return state_ == state::bound; }
+    /// @return whether PDU headers are signed, once a security context is ready.
+    [[nodiscard]] bool signs_headers() const noexcept { return header_signing_; }
+    /// @return a security context that is ready, for its session key and peer; or null.
+    [[nodiscard]] const auth::security_context* security(std::uint32_t id) const noexcept;
     /// @return the error that closed the machine, or nothing.
     [[nodiscard]] std::error_code closed_with() const noexcept { return closed_with_; }
     /// Calls that are not finished, those given up but not answered included.
@@ -155,6 +197,20 @@ class client_association {
         context_state at = context_state::queued;
         std::vector<std::uint32_t> waiting{}; ///< Calls that need this context, in order.
     };
+    enum class security_state : std::uint8_t { queued, asked, ready, failed };
+    struct security_entry {
+        detail::security_slot slot{};
+        security_state at = security_state::queued;
+        std::vector<std::byte> token{}; ///< The next leg's.
+        bool is_later_leg = false;      ///< The server has answered one.
+        bool told_header_signing = false;
+        std::vector<std::uint16_t> told_contexts{}; ///< In verification trailers.
+        /// The contexts of the first leg's PDU: those of later ones must be the same, Windows takes
+        /// anything else for a protocol error.
+        std::size_t first_context = 0;
+        std::size_t context_count = 0;
+        std::vector<std::uint32_t> waiting{}; ///< Calls that need this security, in order.
+    };
     enum class call_state : std::uint8_t { waiting, queued, sending, sent };
     struct call {
         std::uint32_t id = 0;
@@ -169,8 +225,11 @@ class client_association {
     struct negotiation {
         std::uint32_t call_id = 0;
         std::size_t first_context = 0;
-        std::size_t count = 0;
+        std::size_t count = 0;    ///< Contexts asked for.
+        std::size_t repeated = 0; ///< Contexts that were answered before and only fill the PDU.
+        bool offers_header_signing = false;
         bool with_features = false;
+        security_entry* security = nullptr; ///< Whose leg it carried.
     };
 
     std::error_code dispatch(byte_view pdu, client_event_list& out);
@@ -182,10 +241,23 @@ class client_association {
     static const char* refusal_of(const context_result& r, const context& asked) noexcept;
     void settle(std::size_t context_id, std::error_code error, const char* why,
                 client_event_list& out);
+    std::error_code on_token(security_entry& s, const bind_ack& ack, client_event_list& out);
+    void fail_security(security_entry& s, std::error_code error, const char* why,
+                       client_event_list& out);
+    std::error_code secured(security_entry& s, client_event_list& out);
+    void place(call& c);
+    void add_trailer(call& c, security_entry& s);
+    std::error_code open(byte_view pdu, const std::optional<sec_trailer>& auth, std::size_t body_at,
+                         std::uint32_t& security, byte_view& stub);
+    [[nodiscard]] bool is_signed(const call& c) const noexcept;
+    [[nodiscard]] security_entry* find_security(std::uint32_t id) noexcept;
+    [[nodiscard]] const security_entry* find_security(std::uint32_t id) const noexcept;
+    [[nodiscard]] security_entry* next_leg() const noexcept;
     static void report(const call& c, const call_failed& failure, client_event_list& out);
     void finish(call& c);
     [[nodiscard]] bool negotiation_due() const noexcept;
     [[nodiscard]] bind next_negotiation() const;
+    void queue_auth3(const security_entry& s, byte_view token, std::uint32_t call_id);
     std::size_t write_negotiation(byte_span out);
     [[nodiscard]] const call* next_call() const noexcept;
     [[nodiscard]] request next_fragment(const call& c) const noexcept;
@@ -199,7 +271,12 @@ class client_association {
     const char* closed_detail_ = "";
     std::vector<context> contexts_{};
     std::size_t contexts_asked_ = 0; ///< Contexts below this index were put into a PDU.
+    std::vector<std::unique_ptr<security_entry>> security_{}; ///< By id, from 1.
+    security_entry* handshake_ = nullptr;                     ///< Has begun and is not finished.
     std::optional<negotiation> negotiation_{};
+    std::vector<std::byte> unsealed_{};
+    std::error_code output_error_{};
+    std::string closed_text_{};
     detail::call_table<call> calls_{};
     detail::id_fifo ready_{};   ///< Calls that may be sent, in order.
     std::size_t in_flight_ = 0; ///< Calls of which something was sent.
@@ -212,6 +289,8 @@ class client_association {
     std::uint16_t recv_frag_;
     bool multiplexed_ = false;
     bool keeps_on_orphan_ = false;
+    bool several_security_contexts_ = false;
+    bool header_signing_ = false;
     bool shutdown_ = false;
 };
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include <rpch/core/bytes.hpp>
+#include <rpch/core/secret.hpp>
 #include <rpch/core/uuid.hpp>
 #include <rpch/dcerpc/association_groups.hpp>
 #include <rpch/dcerpc/association_options.hpp>
@@ -22,10 +24,20 @@
 #include <rpch/dcerpc/detail/control_queue.hpp>
 #include <rpch/dcerpc/detail/fifo.hpp>
 #include <rpch/dcerpc/detail/reassembly.hpp>
+#include <rpch/dcerpc/detail/security.hpp>
 #include <rpch/error.hpp>
 #include <rpch/result.hpp>
 
 namespace rpch::inline RPCH_ABI::dcerpc {
+
+/// What a security context proved, for the calls made in it. Shared with the handlers of calls that
+/// outlive the connection.
+struct call_security {
+    auth::security_provider provider = auth::security_provider::none;
+    auth::authentication_level level = auth::authentication_level::none;
+    auth::peer_identity peer{};
+    core::secret session_key{}; ///< For interfaces that encrypt secrets with it, [MS-SAMR].
+};
 
 /// A whole request. Answer it with respond() or fault(), whenever and in whatever order.
 struct call_received {
@@ -35,6 +47,7 @@ struct call_received {
     std::optional<uuid> object{};
     core::byte_order order = core::byte_order::little; ///< Of the integers in `stub`.
     bool maybe = false; ///< No answer is wanted; respond() must be called all the same.
+    std::shared_ptr<const call_security> security{}; ///< Null for a call without.
     std::vector<std::byte> stub{};
 };
 /// The client asks to stop a call that was received; answer it as before, or with
@@ -55,6 +68,8 @@ using server_event_list = std::vector<server_event>;
 struct offered_interface {
     interface_id id{};
     std::vector<interface_id> transfer_syntaxes{};
+    /// Calls below this level are refused with access_denied, unexecuted.
+    auth::authentication_level minimum_level = auth::authentication_level::none;
 };
 
 struct server_association_options {
@@ -63,7 +78,14 @@ struct server_association_options {
     /// in decimal, [MS-RPCE] 2.2.2.
     std::string secondary_address{};
     /// Features we agree to when a client offers them, [MS-RPCE] 3.3.1.5.3.
-    std::uint8_t features = bind_feature::keep_connection_on_orphan;
+    std::uint8_t features =
+        bind_feature::keep_connection_on_orphan | bind_feature::security_context_multiplexing;
+    /// The security providers that clients may use; empty for none. One of each kind.
+    std::vector<std::shared_ptr<auth::security_acceptor>> security{};
+    /// Agrees to header signing, [MS-RPCE] 3.3.1.5.2.2.
+    bool header_signing = true;
+    /// Refuses signed calls of clients that do not sign headers.
+    bool require_header_signing = false;
 };
 
 /// The server machine of one connection. See client_association for the loop around it and for the
@@ -125,13 +147,37 @@ class server_association {
     [[nodiscard]] std::uint32_t assoc_group_id() const noexcept { return assoc_group_id_; }
     /// Bytes of the largest fragment we send, as negotiated.
     [[nodiscard]] std::size_t fragment_bytes() const noexcept { return xmit_frag_; }
+    /// @return whether PDU headers of signed calls are signed.
+    [[nodiscard]] bool signs_headers() const noexcept { return header_signing_; }
+    /// @return why no PDU could be signed: there is no further output, and the owner closes the
+    ///         machine with it; or nothing.
+    [[nodiscard]] std::error_code output_error() const noexcept { return output_error_; }
+    /// @return why a security provider refused the client last, for a log; "" if none did.
+    [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
 
   private:
     enum class state : std::uint8_t { unbound, bound, closed };
+    enum class security_state : std::uint8_t { begun, ready, failed };
+    struct security_entry {
+        detail::security_slot slot{};
+        security_state at = security_state::begun;
+        std::shared_ptr<const call_security> proved{};
+        /// The contexts of the PDU that began it; later legs must not change them.
+        std::vector<presentation_context> contexts{};
+    };
     struct context {
         std::uint16_t id = 0;
         std::size_t interface = 0;
         interface_id transfer_syntax{};
+    };
+    /// What became of a leg, and what a client that is refused is told: in a bind_nak or in a
+    /// fault.
+    struct leg {
+        security_entry* entry = nullptr;
+        std::vector<std::byte> token{}; ///< The answer.
+        std::error_code error{};
+        bind_reject_reason reason = bind_reject_reason::not_specified;
+        rpc_status status = rpc_status::access_denied;
     };
     enum class call_state : std::uint8_t { receiving, executing, answering };
     struct call {
@@ -144,6 +190,7 @@ class server_association {
         std::uint8_t cancels = 0;
         bool maybe = false;
         bool orphaned = false;
+        security_entry* security = nullptr; ///< Null for a call without; lives as the machine.
         detail::reassembly arguments{};
         std::vector<std::byte> answer{};
         std::size_t sent = 0; ///< Bytes of `answer` that were written.
@@ -152,16 +199,23 @@ class server_association {
     std::error_code dispatch(byte_view pdu, server_event_list& out);
     std::error_code on_bind(byte_view pdu, const common_header& h);
     std::error_code on_alter_context(byte_view pdu, const common_header& h);
+    std::error_code on_auth3(byte_view pdu, const common_header& h);
     std::error_code on_request(byte_view pdu, const common_header& h, server_event_list& out);
-    std::error_code on_first_fragment(const request& r, server_event_list& out);
+    std::error_code on_first_fragment(byte_view pdu, request& r, server_event_list& out);
     std::error_code take_fragment(call& c, const request& r, server_event_list& out);
+    std::error_code complete(call& c, const common_header& h, server_event_list& out);
+    bool check_trailer(const call& c, core::byte_order order, std::vector<std::byte>& stub) const;
+    leg take_leg(const sec_trailer& t, const bind& asked);
+    std::error_code take_token(security_entry& s, byte_view token, std::vector<std::byte>& answer);
+    std::error_code open(security_entry* s, byte_view pdu, request& r);
+    [[nodiscard]] security_entry* find_security(std::uint32_t id) const noexcept;
     std::error_code on_notice(byte_view pdu, const common_header& h, server_event_list& out);
-    void acknowledge(const bind& asked, pdu_type type);
+    void acknowledge(const bind& asked, pdu_type type, const leg& answered);
     [[nodiscard]] context_result negotiate(const presentation_context& asked);
     std::error_code refuse_bind(const common_header& h, bind_reject_reason reason,
                                 std::error_code why);
     std::error_code refuse(const common_header& h, std::uint16_t context_id, rpc_status status,
-                           std::error_code why);
+                           std::error_code why, bool did_not_execute = true);
     void queue_fault(std::uint32_t call_id, std::uint16_t context_id, rpc_status status,
                      bool did_not_execute, std::uint8_t cancels);
     void end(std::error_code why);
@@ -180,9 +234,17 @@ class server_association {
     detail::control_queue control_{};
     detail::reassembly_budget budget_;
     std::optional<std::uint32_t> refused_call_{}; ///< Its fragments are dropped up to the last one.
+    security_entry* refused_security_ = nullptr;  ///< What they are signed with.
+    std::vector<std::unique_ptr<security_entry>> security_{};
+    security_entry* default_security_ = nullptr; ///< Of requests without a verifier.
+    security_entry* handshake_ = nullptr;        ///< Has begun and is not finished.
+    std::vector<std::byte> unsealed_{};
+    std::error_code output_error_{};
+    std::string refusal_{};
     std::uint32_t assoc_group_id_ = 0;
     std::uint16_t xmit_frag_;
     std::uint16_t recv_frag_;
+    bool header_signing_ = false;
 };
 
 } // namespace rpch::inline RPCH_ABI::dcerpc

@@ -112,6 +112,7 @@ RPCH_DECL const char* rpc_status_text(rpc_status s) noexcept {
     case rpc_status::protocol_error: return "RPC protocol error (RPC_S_PROTOCOL_ERROR)";
     case rpc_status::proxy_access_denied: return "access to the HTTP proxy or the target is denied (RPC_S_PROXY_ACCESS_DENIED)";
     case rpc_status::call_cancelled: return "the remote procedure call was cancelled (RPC_S_CALL_CANCELLED)";
+    case rpc_status::sec_pkg_error: return "a security package error occurred (RPC_S_SEC_PKG_ERROR)";
     case rpc_status::comm_failure: return "a communication failure occurred during the call (RPC_S_COMM_FAILURE)";
     case rpc_status::nca_op_rng_error: return "the operation number is out of range (nca_s_op_rng_error)";
     case rpc_status::nca_unk_if: return "unknown interface (nca_s_unk_if)";

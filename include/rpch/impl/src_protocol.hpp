@@ -26,8 +26,10 @@
 #include <rpch/dcerpc/impl/common_header.ipp>
 #include <rpch/dcerpc/impl/reassembly.ipp>
 #include <rpch/dcerpc/impl/sec_trailer.ipp>
+#include <rpch/dcerpc/impl/security.ipp>
 #include <rpch/dcerpc/impl/server_association.ipp>
 #include <rpch/dcerpc/impl/string_binding.ipp>
+#include <rpch/dcerpc/impl/verification_trailer.ipp>
 #include <rpch/http/impl/body.ipp>
 #include <rpch/http/impl/channel_request.ipp>
 #include <rpch/http/impl/eeinfo.ipp>

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -70,6 +71,8 @@ struct interface_entry {
     std::vector<raw_handler> operations;
     /// Serves operations that have no handler of their own; may be empty.
     raw_handler fallback;
+    /// Of the calls; empty: that of the settings.
+    std::optional<auth::authentication_level> minimum_level{};
 };
 
 /// All interfaces of a server. Filled before the server listens; not changed afterwards.
@@ -79,7 +82,7 @@ class handler_registry {
     interface_entry& entry(const interface_id& id) {
         for (auto& each : interfaces_)
             if (each->id == id) return *each;
-        interfaces_.push_back(std::make_unique<interface_entry>(interface_entry{id, {}, {}}));
+        interfaces_.push_back(std::make_unique<interface_entry>(interface_entry{id, {}, {}, {}}));
         ids_.push_back(id);
         return *interfaces_.back();
     }
@@ -89,6 +92,7 @@ class handler_registry {
         operations[opnum] = std::move(handler);
     }
     [[nodiscard]] const std::vector<interface_id>& ids() const noexcept { return ids_; }
+    [[nodiscard]] const interface_entry& at(std::size_t index) const { return *interfaces_[index]; }
     /// @return the handler for an operation, or nullptr: nca_s_op_rng_error.
     [[nodiscard]] const raw_handler* find(std::size_t interface_index,
                                           std::uint16_t opnum) const noexcept {

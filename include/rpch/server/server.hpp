@@ -44,6 +44,12 @@ class server {
         registry().entry(id).fallback = std::move(handler);
     }
 
+    /// Demands a level of protection for the calls of one interface; weaker ones are refused with
+    /// access_denied, unexecuted. Before the first `listen`.
+    void require_level(const interface_id& id, auth::authentication_level level) {
+        registry().entry(id).minimum_level = level;
+    }
+
     /// Listens on `ncacn_http:ADDRESS[PORT]` (behind an RPC proxy) or `ncacn_ip_tcp:ADDRESS[PORT]`.
     /// Port 0 lets the system choose. May be called several times.
     /// @return the port that is listened on.

@@ -6,8 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
+#include <rpch/auth/security_context.hpp>
 #include <rpch/limits.hpp>
 #include <rpch/proxy/proxy_settings.hpp>
 
@@ -19,6 +22,13 @@ struct server_settings {
     std::uint32_t receive_window = limits::receive_window_max;
     /// Largest fragment offered in bind_ack, bytes.
     std::uint16_t max_fragment = limits::fragment_bytes_default;
+    /// The security providers that clients may use end to end; empty for none. One of each kind.
+    std::vector<std::shared_ptr<auth::security_acceptor>> rpc_security;
+    /// Calls below this level are refused with access_denied, for every interface that has no level
+    /// of its own (`server::require_level`). Above `none` it needs an entry in `rpc_security`.
+    auth::authentication_level minimum_level = auth::authentication_level::none;
+    /// Refuses signed calls of clients that do not sign PDU headers, [MS-RPCE] 3.3.1.5.2.2.
+    bool require_header_signing = false;
     /// How long one half of a virtual connection waits for the other. [MS-RPCH] 3.2.5.2.1.
     std::chrono::milliseconds pairing_wait = limits::pairing_wait;
     /// From TCP accept to the first whole PDU.

@@ -173,7 +173,7 @@ class channel_driver : public link_owner,
                 machine_.on_rpc_waiting(size, now_, actions_);
                 break;
             }
-            from.write_output(target->reserve(size));
+            if (from.write_output(target->reserve(size)) != size) break; // see output_error()
             target->commit(size, size);
             machine_.on_rpc_sent(size, now_, actions_);
         }

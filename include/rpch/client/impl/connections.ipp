@@ -314,6 +314,7 @@ RPCH_DECL void http_session::deliver(const transport::pdu_ref& pdu) {
 RPCH_DECL void http_session::produce() {
     if (machine().current() == channel::client::state::opened)
         pull(association_, channel::leg::in_http);
+    if (!association_ended_) association_ended_ = association_.output_error();
     if (association_ended_ && !is_shut()) {
         noted_.code = association_ended_;
         noted_.said_by = association_ended_ == errc::bind_refused ? origin::bind : origin::rts;
@@ -404,9 +405,9 @@ RPCH_DECL void tcp_session::kick_output() {
     while (true) {
         while (association_.has_output() && link_->output_size() < queued_max) {
             const std::size_t size = association_.next_output_size();
-            association_.write_output(link_->reserve(size));
-            link_->commit(size, 0);
+            link_->commit(association_.write_output(link_->reserve(size)), 0);
         }
+        if (const auto ec = association_.output_error()) return end(ec, origin::security, {});
         link_->flush();
         if (link_->output_pending() || !association_.has_output()) return;
     }
@@ -515,7 +516,10 @@ make_session(const dcerpc::string_binding& binding, client_options options,
     else
         made = std::make_shared<tcp_session>(context, std::move(options),
                                              transport::host_port{binding.host, *binding.endpoint});
-    if (made) (*made)->set_object(binding.object);
+    if (made) {
+        (*made)->set_object(binding.object);
+        (*made)->set_server(binding.host);
+    }
     return made;
 }
 

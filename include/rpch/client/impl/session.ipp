@@ -8,6 +8,7 @@ namespace rpch::inline RPCH_ABI::detail {
 RPCH_DECL dcerpc::client_association_options association_options_of(const client_options& options) {
     dcerpc::client_association_options out;
     out.limits.fragment_bytes = options.max_fragment;
+    out.require_header_signing = options.require_header_signing;
     return out;
 }
 
@@ -22,10 +23,27 @@ RPCH_DECL void client_session::bind(const interface_id& id,
                                     std::shared_ptr<std::uint16_t> context_out,
                                     completion_ptr done) {
     if (ended_) return done->complete_later(ended_);
+    if (const auto ec = start_security()) return done->complete_later(explain(ec, "", true));
     const auto number = association_.add_context(id);
     if (!number) return done->complete_later(explain(number.error(), "", true));
     contexts_.emplace(*number, waiting_context{std::move(context_out), std::move(done)});
     kick_output();
+}
+
+/// Makes the security context with the first bind, for all calls of the connection.
+RPCH_DECL std::error_code client_session::start_security() {
+    if (!options_.rpc_security || security_ != 0) return {};
+    auth::security_options wanted;
+    wanted.level = options_.rpc_level;
+    wanted.target = options_.rpc_target.empty() ? "host/" + server_host_ : options_.rpc_target;
+    auto context = options_.rpc_security->initiate(wanted);
+    if (!context) return context.error();
+    const auto id = association_.add_security({.provider = options_.rpc_security->provider(),
+                                               .level = options_.rpc_level,
+                                               .context = std::move(*context)});
+    if (!id) return id.error();
+    security_ = *id;
+    return {};
 }
 
 RPCH_DECL std::uint32_t client_session::call(const call_request& request,
@@ -39,6 +57,7 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
     dcerpc::call_options options;
     options.context = request.context;
     options.opnum = request.opnum;
+    options.security = security_;
     options.object = request.object ? request.object : object_;
     const auto id = association_.begin_call(options, std::move(stub));
     if (!id) {
@@ -89,8 +108,20 @@ RPCH_DECL void client_session::process(dcerpc::context_ready& event) {
     if (event.error) {
         why = ended_ ? ended_ : explain(event.error, event.detail, true);
         last_failure_ = why;
-    }
+    } else if (security_ != 0 && !is_secured_)
+        return bound_.push_back(std::move(waiting.done)); // open only once the server is known
     waiting.done->complete(why, {});
+}
+
+RPCH_DECL void client_session::process(dcerpc::security_ready& event) {
+    failure why;
+    if (event.error) {
+        why = ended_ ? ended_ : explain(event.error, event.detail, true);
+        if (!ended_) why.said_by = origin::security;
+        last_failure_ = why;
+    } else
+        is_secured_ = true;
+    for (const completion_ptr& done : std::exchange(bound_, {})) done->complete(why, {});
 }
 
 RPCH_DECL void client_session::process(dcerpc::call_completed& event) {
@@ -124,6 +155,7 @@ RPCH_DECL void client_session::on_context_shutdown() {
     const auto self = shared_session(); // or the handlers below may be its end
     const auto contexts = std::exchange(contexts_, {});
     const auto calls = std::exchange(calls_, {});
+    const auto bound = std::exchange(bound_, {});
 }
 
 RPCH_DECL failure client_session::explain(std::error_code code, const char* detail,
@@ -135,6 +167,16 @@ RPCH_DECL failure client_session::explain(std::error_code code, const char* deta
     if (code == errc::bind_refused || code == errc::context_refused) {
         why.said_by = origin::bind;
         why.next_step = "check the interface UUID and version, and that the port is that server's";
+    } else if (code == errc::security_not_supported || code == errc::bad_credentials ||
+               code == errc::authentication_failed || code == errc::account_locked ||
+               code == errc::bad_security_token || code == errc::security_downgrade) {
+        why.said_by = origin::security;
+        why.next_step = "check user, password, principal name and what the server offers";
+    } else if (code == rpc_status::access_denied) {
+        why.said_by = origin::fault;
+        why.next_step = security_ == 0
+                            ? "the server may demand authentication: give rpc_security"
+                            : "check user and password, and the level the server demands";
     } else if (code.category() == rpc_status_category())
         why.said_by = origin::fault;
     return why;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <rpch/dcerpc/detail/fragment_size.hpp>
+#include <rpch/dcerpc/verification_trailer.hpp>
 
 namespace rpch::inline RPCH_ABI::dcerpc {
 
@@ -35,17 +36,43 @@ RPCH_DECL result<std::uint32_t> client_association::begin_call(const call_option
     if (calls_.size() >= options_.limits.calls_max) return fail(errc::too_many);
     if (stub.size() > options_.limits.call_bytes_max) return fail(errc::too_large);
 
+    if (options.security != 0) {
+        const security_entry* s = find_security(options.security);
+        if (s == nullptr) return fail(errc::bad_context_id);
+        if (s->at == security_state::failed) return fail(errc::authentication_failed);
+    }
+
     const std::uint32_t id = new_call_id();
     call& c = calls_.insert(id);
     c.options = options;
     c.stub = std::move(stub);
-    if (on.at == context_state::ready) {
-        c.at = call_state::queued;
-        ready_.push(id);
-    } else {
-        on.waiting.push_back(id);
-    }
+    place(c);
     return id;
+}
+
+RPCH_DECL result<std::uint32_t> client_association::add_security(security_request request) {
+    using level = auth::authentication_level;
+    if (state_ == state::closed) return fail(closed_with_);
+    if (shutdown_) return fail(errc::association_closed);
+    if (!request.context || request.level < level::connect || request.level == level::call ||
+        request.level > level::privacy)
+        return fail(errc::bad_setting);
+    if (security_.size() >= limits::security_contexts_max) return fail(errc::too_many);
+    if (state_ == state::bound && !security_.empty() && !several_security_contexts_)
+        return fail(errc::security_not_supported);
+    if (header_signing_ && !request.context->can_sign_headers())
+        return fail(errc::security_not_supported);
+    auto made = std::make_unique<security_entry>();
+    made->slot = {.id = static_cast<std::uint32_t>(security_.size() + 1),
+                  .provider = request.provider,
+                  .level = request.level,
+                  .context = std::move(request.context)};
+    auto token = made->slot.context->step({});
+    if (!token) return fail(token.error());
+    if (token->size() > limits::auth_token_bytes_max) return fail(errc::too_large);
+    made->token = std::move(*token);
+    security_.push_back(std::move(made));
+    return security_.back()->slot.id;
 }
 
 RPCH_DECL void client_association::cancel(std::uint32_t call_id, client_event_list& out) {
@@ -88,6 +115,12 @@ RPCH_DECL void client_association::close(std::error_code why, client_event_list&
         x.at = context_state::refused;
         out.emplace_back(context_ready{static_cast<std::uint16_t>(i), why, closed_detail_});
     }
+    handshake_ = nullptr;
+    for (const auto& s : security_) {
+        if (s->at == security_state::ready || s->at == security_state::failed) continue;
+        s->at = security_state::failed;
+        out.emplace_back(security_ready{s->slot.id, why, closed_detail_});
+    }
     calls_.for_each([&](const call& c) {
         // A request that did not leave as a whole cannot have been executed.
         report(c,
@@ -116,10 +149,10 @@ RPCH_DECL std::error_code client_association::dispatch(byte_view pdu, client_eve
     const auto h = decode_common_header(pdu);
     if (!h) return h.error();
     // Measured by what we offered, not by what a server that proposes less made of it: our buffers
-    // are as large as our offer.
-    if (state_ == state::bound && h->frag_length > recv_frag_) return errc::bad_frag_length;
-    // The seam for security at the RPC level: until then no verifier was asked for.
-    if (h->auth_length != 0) return errc::security_not_supported;
+    // are as large as our offer. Tokens of a handshake have a limit of their own.
+    const bool is_of_call = h->type == pdu_type::response || h->type == pdu_type::fault;
+    if (is_of_call && state_ == state::bound && h->frag_length > recv_frag_)
+        return errc::bad_frag_length;
     switch (h->type) {
     case pdu_type::response: return on_response(pdu, out);
     case pdu_type::fault: return on_fault(pdu, out);
@@ -151,7 +184,10 @@ RPCH_DECL std::error_code client_association::on_bind_ack(byte_view pdu, const c
     if (!ack) return ack.error();
     if (h.call_id != negotiation_->call_id) return errc::bad_call_id;
     const negotiation asked = *std::exchange(negotiation_, {});
-    if (ack->results.size() > asked.count + (asked.with_features ? 1 : 0)) return errc::bad_value;
+    if (ack->results.size() > asked.count + asked.repeated + (asked.with_features ? 1 : 0))
+        return errc::bad_value;
+    if (asked.offers_header_signing && (h.flags & pfc::support_header_sign) != 0)
+        header_signing_ = true;
 
     if (first) { // an alter_context changes none of these, [MS-RPCE] 3.3.1.5.2
         state_ = state::bound;
@@ -161,9 +197,11 @@ RPCH_DECL std::error_code client_association::on_bind_ack(byte_view pdu, const c
         multiplexed_ = (h.flags & pfc::concurrent_multiplexing) != 0;
     }
     if (asked.with_features && ack->results.size() > asked.count &&
-        ack->results.back().answer == context_answer::negotiate_ack)
-        keeps_on_orphan_ =
-            (ack->results.back().reason & bind_feature::keep_connection_on_orphan) != 0;
+        ack->results.back().answer == context_answer::negotiate_ack) {
+        const auto agreed = ack->results.back().reason;
+        keeps_on_orphan_ = (agreed & bind_feature::keep_connection_on_orphan) != 0;
+        several_security_contexts_ = (agreed & bind_feature::security_context_multiplexing) != 0;
+    }
 
     for (std::size_t i = 0; i < asked.count; ++i) {
         const std::size_t id = asked.first_context + i;
@@ -172,6 +210,138 @@ RPCH_DECL std::error_code client_association::on_bind_ack(byte_view pdu, const c
         if (i < ack->results.size()) why = refusal_of(ack->results[i], contexts_[id]);
         settle(id, why == nullptr ? std::error_code{} : errc::context_refused, why, out);
     }
+    if (asked.security != nullptr) return on_token(*asked.security, *ack, out);
+    return {};
+}
+
+/// Takes the server's answer to a leg. What goes wrong here ends the connection: the peer is not
+/// whom the mechanism says it must be.
+RPCH_DECL std::error_code client_association::on_token(security_entry& s, const bind_ack& ack,
+                                                       client_event_list& out) {
+    auth::security_context& mechanism = *s.slot.context;
+    if (!ack.auth && mechanism.is_established()) return secured(s, out);
+    if (!ack.auth || !s.slot.matches(*ack.auth)) return errc::security_downgrade;
+    auto token = mechanism.step(ack.auth->token);
+    if (!token) {
+        closed_text_ = mechanism.detail();
+        closed_detail_ = closed_text_.c_str();
+        return token.error();
+    }
+    if (token->size() > limits::auth_token_bytes_max) return errc::too_large;
+    if (token->empty())
+        return mechanism.is_established() ? secured(s, out) : errc::bad_security_token;
+    if (!mechanism.is_established()) {
+        s.token = std::move(*token);
+        s.is_later_leg = true;
+        s.at = security_state::queued;
+        return {};
+    }
+    // The last leg is ours, and nothing answers it: what the server thinks of it shows with the
+    // first call.
+    queue_auth3(s, *token, ack.header.call_id);
+    return secured(s, out);
+}
+
+RPCH_DECL std::error_code client_association::secured(security_entry& s, client_event_list& out) {
+    if (s.slot.signs()) {
+        if (options_.require_header_signing && !header_signing_) return errc::security_downgrade;
+        if (s.slot.context->signature_bytes(s.slot.seals()) > limits::signature_bytes_max)
+            return errc::authentication_failed;
+    }
+    s.at = security_state::ready;
+    handshake_ = nullptr;
+    out.emplace_back(security_ready{s.slot.id, {}, ""});
+    if (!several_security_contexts_)
+        for (const auto& other : security_)
+            if (other->at == security_state::queued)
+                fail_security(*other, errc::security_not_supported,
+                              "the server takes one security context on a connection", out);
+    for (const std::uint32_t id : std::exchange(s.waiting, {}))
+        if (call* c = calls_.find(id)) place(*c);
+    return {};
+}
+
+RPCH_DECL void client_association::fail_security(security_entry& s, std::error_code error,
+                                                 const char* why, client_event_list& out) {
+    s.at = security_state::failed;
+    if (handshake_ == &s) handshake_ = nullptr;
+    out.emplace_back(security_ready{s.slot.id, error, why});
+    for (const std::uint32_t id : std::exchange(s.waiting, {})) {
+        call* c = calls_.find(id);
+        if (c == nullptr) continue; // cancelled meanwhile
+        report(*c, {.call_id = id, .error = error, .did_not_execute = true, .detail = why}, out);
+        finish(*c);
+    }
+}
+
+/// Queues a call for sending, or behind the context it needs first.
+RPCH_DECL void client_association::place(call& c) {
+    context& on = contexts_[c.options.context];
+    if (on.at != context_state::ready) return on.waiting.push_back(c.id);
+    if (c.options.security != 0) {
+        security_entry& s = *find_security(c.options.security);
+        if (s.at != security_state::ready) return s.waiting.push_back(c.id);
+        add_trailer(c, s);
+    }
+    c.at = call_state::queued;
+    ready_.push(c.id);
+}
+
+/// Says once what the server must believe of the connection, and with each call what no signature
+/// covers without header signing.
+RPCH_DECL void client_association::add_trailer(call& c, security_entry& s) {
+    if (!options_.verification_trailers || !s.slot.signs()) return;
+    verification_trailer t;
+    if (!std::exchange(s.told_header_signing, true))
+        t.supports_header_signing = options_.header_signing && s.slot.context->can_sign_headers();
+    const std::uint16_t number = c.options.context;
+    if (std::find(s.told_contexts.begin(), s.told_contexts.end(), number) ==
+        s.told_contexts.end()) {
+        s.told_contexts.push_back(number);
+        const context& on = contexts_[number];
+        t.context = verification_trailer::pcontext{on.interface, on.transfer_syntax};
+    }
+    if (!header_signing_)
+        t.header =
+            verification_trailer::header2{core::byte_order::little, c.id, number, c.options.opnum};
+    if (t.supports_header_signing || t.context || t.header) append(c.stub, t);
+}
+
+RPCH_DECL client_association::security_entry*
+client_association::find_security(std::uint32_t id) noexcept {
+    return id == 0 || id > security_.size() ? nullptr : security_[id - 1].get();
+}
+RPCH_DECL const client_association::security_entry*
+client_association::find_security(std::uint32_t id) const noexcept {
+    return id == 0 || id > security_.size() ? nullptr : security_[id - 1].get();
+}
+RPCH_DECL const auth::security_context*
+client_association::security(std::uint32_t id) const noexcept {
+    const security_entry* s = find_security(id);
+    return s != nullptr && s->at == security_state::ready ? s->slot.context.get() : nullptr;
+}
+RPCH_DECL bool client_association::is_signed(const call& c) const noexcept {
+    return c.options.security != 0 && find_security(c.options.security)->slot.signs();
+}
+
+/// Verifies what a PDU of a call carries, and unseals its stub data. Done for every PDU, also for
+/// those of calls that were given up: mechanisms count.
+/// @param security  set to the security context of the PDU; 0 without.
+/// @param stub      its stub data; changed to what was sealed.
+RPCH_DECL std::error_code client_association::open(byte_view pdu,
+                                                   const std::optional<sec_trailer>& auth,
+                                                   std::size_t body_at, std::uint32_t& security,
+                                                   byte_view& stub) {
+    security = 0;
+    if (!auth) return {};
+    security_entry* s = find_security(auth->context_id);
+    if (s == nullptr || s->at != security_state::ready || !s->slot.matches(*auth))
+        return errc::security_downgrade;
+    security = s->slot.id;
+    if (!s->slot.signs()) return {}; // level connect: some mechanisms fill in a token all the same
+    const auto opened = detail::unprotect(s->slot, header_signing_, pdu, *auth, body_at, unsealed_);
+    if (!opened) return opened.error();
+    stub = *opened;
     return {};
 }
 
@@ -204,11 +374,16 @@ RPCH_DECL std::error_code client_association::on_response(byte_view pdu, client_
     const auto r = decode_response(pdu);
     if (!r) return r.error();
     const common_header& h = r->header;
+    std::uint32_t security = 0;
+    byte_view stub = r->stub;
+    if (const auto ec = open(pdu, r->auth, response_header_bytes, security, stub)) return ec;
     call* c = calls_.find(h.call_id);
     if (c == nullptr) return unknown_call(h.call_id);
     if (c->at != call_state::sent) return errc::unexpected_pdu;
+    if (security != c->options.security && (security != 0 || is_signed(*c)))
+        return errc::security_downgrade;
     if (!c->abandoned) {
-        const auto ec = c->answer.add(h, r->context_id, r->alloc_hint, r->stub, budget_);
+        const auto ec = c->answer.add(h, r->context_id, r->alloc_hint, stub, budget_);
         if (ec) return ec;
         if (!h.is_last()) return {};
         out.emplace_back(call_completed{h.call_id, h.order, c->answer.take(budget_)});
@@ -224,20 +399,27 @@ RPCH_DECL std::error_code client_association::on_fault(byte_view pdu, client_eve
     // it.
     const std::error_code error = f->status == rpc_status::ok ? make_error_code(errc::call_fault)
                                                               : make_error_code(f->status);
+    std::uint32_t security = 0;
+    byte_view unused;
+    if (const auto ec = open(pdu, f->auth, fault_bytes, security, unused)) return ec;
     const std::uint32_t id = f->header.call_id;
     if (negotiation_ && negotiation_->call_id == id) { // Windows refuses an alter_context so
         const negotiation asked = *std::exchange(negotiation_, {});
         for (std::size_t i = 0; i < asked.count; ++i)
             settle(asked.first_context + i, error, "fault", out);
+        if (asked.security != nullptr) fail_security(*asked.security, error, "fault", out);
         return {};
     }
     call* c = calls_.find(id);
     if (c == nullptr) return unknown_call(id);
     if (c->at == call_state::waiting || c->at == call_state::queued) return errc::unexpected_pdu;
+    // No peer signs faults. Whoever can forge one can end the connection as well, but must not make
+    // the caller repeat a call that was executed.
+    const bool can_trust = security == c->options.security || !is_signed(*c);
     report(*c,
            {.call_id = id,
             .error = error,
-            .did_not_execute = (f->header.flags & pfc::did_not_execute) != 0,
+            .did_not_execute = can_trust && (f->header.flags & pfc::did_not_execute) != 0,
             .detail = "fault"},
            out);
     finish(*c);
@@ -261,8 +443,7 @@ RPCH_DECL void client_association::settle(std::size_t context_id, std::error_cod
         call* c = calls_.find(id);
         if (c == nullptr) continue; // cancelled meanwhile
         if (!error) {
-            c->at = call_state::queued;
-            ready_.push(id);
+            place(*c);
             continue;
         }
         report(*c, {.call_id = id, .error = error, .did_not_execute = true, .detail = told}, out);
@@ -287,10 +468,12 @@ RPCH_DECL void client_association::finish(call& c) {
 // Output.
 
 RPCH_DECL bool client_association::has_output() const noexcept {
+    if (output_error_) return false;
     return !control_.empty() || negotiation_due() || next_call() != nullptr;
 }
 
 RPCH_DECL std::size_t client_association::next_output_size() const {
+    if (output_error_) return 0;
     if (!control_.empty()) return control_.front_size();
     if (negotiation_due()) return encoded_size(next_negotiation());
     const call* c = next_call();
@@ -298,6 +481,7 @@ RPCH_DECL std::size_t client_association::next_output_size() const {
 }
 
 RPCH_DECL std::size_t client_association::write_output(byte_span out) {
+    if (output_error_) return 0;
     if (!control_.empty()) return control_.pop(out);
     if (negotiation_due()) return write_negotiation(out);
     const call* next = next_call();
@@ -306,6 +490,12 @@ RPCH_DECL std::size_t client_association::write_output(byte_span out) {
     const std::size_t n = encode_request(fragment, out);
     if (n == 0) return 0;
     call& c = *calls_.find(next->id);
+    if (fragment.auth) {
+        const std::size_t head = request_header_bytes + (fragment.object ? object_uuid_bytes : 0);
+        output_error_ = detail::protect(find_security(c.options.security)->slot, header_signing_,
+                                        out.first(n), head);
+        if (output_error_) return 0;
+    }
     if (c.at == call_state::queued) {
         c.at = call_state::sending;
         ++in_flight_;
@@ -323,10 +513,26 @@ RPCH_DECL std::size_t client_association::write_output(byte_span out) {
 /// A bind or alter_context goes out between calls, never between the fragments of one: peers that
 /// reassemble by order of arrival take it for a broken request.
 RPCH_DECL bool client_association::negotiation_due() const noexcept {
-    if (state_ == state::closed || negotiation_ || contexts_asked_ == contexts_.size())
-        return false;
+    if (state_ == state::closed || negotiation_) return false;
+    const bool has_contexts = contexts_asked_ != contexts_.size();
+    if (state_ == state::unbound) return has_contexts;
+    if (!has_contexts && next_leg() == nullptr) return false;
     if (!multiplexed_) return in_flight_ == 0;
     return ready_.empty() || calls_.find(ready_.front())->at != call_state::sending;
+}
+
+/// @return whose token goes out next: one handshake at a time, and none beside it.
+RPCH_DECL client_association::security_entry* client_association::next_leg() const noexcept {
+    if (handshake_ != nullptr)
+        return handshake_->at == security_state::queued ? handshake_ : nullptr;
+    // Handshakes are made in order, so the next is behind those that are over; the first one that
+    // is not over is looked for from the end, for it is one of the last.
+    security_entry* next = nullptr;
+    for (auto s = security_.rbegin(); s != security_.rend(); ++s) {
+        if ((*s)->at != security_state::queued) break;
+        next = s->get();
+    }
+    return next;
 }
 
 RPCH_DECL bind client_association::next_negotiation() const {
@@ -338,8 +544,21 @@ RPCH_DECL bind client_association::next_negotiation() const {
     p.max_xmit_frag = recv_frag_;
     p.max_recv_frag = recv_frag_;
     p.assoc_group_id = state_ == state::bound ? assoc_group_id_ : options_.assoc_group_id;
-    const std::size_t end = std::min(contexts_.size(), contexts_asked_ + contexts_at_once);
-    for (std::size_t i = contexts_asked_; i < end; ++i)
+    std::size_t begin = contexts_asked_;
+    std::size_t end = std::min(contexts_.size(), contexts_asked_ + contexts_at_once);
+    if (const security_entry* s = next_leg()) {
+        p.auth = s->slot.trailer(s->token);
+        if (s->is_later_leg) {
+            begin = s->first_context;
+            end = begin + s->context_count;
+        } else if (begin == end) {
+            begin = 0; // an alter_context has at least one
+            end = 1;
+        }
+        if (options_.header_signing && s->slot.signs() && s->slot.context->can_sign_headers())
+            p.header.flags |= pfc::support_header_sign;
+    }
+    for (std::size_t i = begin; i < end; ++i)
         p.contexts.push_back({.id = static_cast<std::uint16_t>(i),
                               .interface = contexts_[i].interface,
                               .transfer_syntaxes = {contexts_[i].transfer_syntax}});
@@ -349,7 +568,8 @@ RPCH_DECL bind client_association::next_negotiation() const {
         p.contexts.push_back(
             {.id = static_cast<std::uint16_t>(options_.limits.contexts_max),
              .interface = p.contexts.back().interface,
-             .transfer_syntaxes = {feature_syntax(bind_feature::keep_connection_on_orphan)}});
+             .transfer_syntaxes = {feature_syntax(bind_feature::keep_connection_on_orphan |
+                                                  bind_feature::security_context_multiplexing)}});
     return p;
 }
 
@@ -362,7 +582,20 @@ RPCH_DECL std::size_t client_association::write_negotiation(byte_span out) {
     asked.call_id = new_call_id();
     asked.first_context = contexts_asked_;
     asked.with_features = first && options_.negotiate_features;
-    asked.count = p.contexts.size() - (asked.with_features ? 1 : 0);
+    asked.offers_header_signing = (p.header.flags & pfc::support_header_sign) != 0;
+    asked.security = next_leg();
+    const std::size_t sent = p.contexts.size() - (asked.with_features ? 1 : 0);
+    const bool repeats = p.contexts.front().id < contexts_asked_;
+    (repeats ? asked.repeated : asked.count) = sent;
+    if (security_entry* s = asked.security) {
+        if (!s->is_later_leg) {
+            s->first_context = p.contexts.front().id;
+            s->context_count = sent;
+        }
+        s->at = security_state::asked;
+        s->token.clear();
+        handshake_ = s;
+    }
     for (std::size_t i = 0; i < asked.count; ++i)
         contexts_[asked.first_context + i].at = context_state::asked;
     contexts_asked_ += asked.count;
@@ -375,14 +608,17 @@ RPCH_DECL const client_association::call* client_association::next_call() const 
     const call* c = calls_.find(ready_.front());
     // Without concurrent multiplexing one exchange at a time uses the connection, [C706] 12.6.3.1.
     const bool busy = !multiplexed_ && (in_flight_ != 0 || negotiation_);
-    return c->at == call_state::queued && busy ? nullptr : c;
+    // Windows takes a request between the legs of a handshake for a protocol error.
+    return c->at == call_state::queued && (busy || handshake_ != nullptr) ? nullptr : c;
 }
 
 RPCH_DECL request client_association::next_fragment(const call& c) const noexcept {
     request r;
     const std::size_t left = c.stub.size() - c.sent;
     const std::size_t head = request_header_bytes + (c.options.object ? object_uuid_bytes : 0);
-    const std::size_t share = detail::stub_share(left, xmit_frag_, head);
+    const security_entry* s = find_security(c.options.security);
+    const detail::security_slot* slot = s == nullptr ? nullptr : &s->slot;
+    const std::size_t share = detail::protected_share(left, xmit_frag_, head, slot);
     r.header.call_id = c.id;
     if (c.sent == 0) r.header.flags |= pfc::first_frag;
     if (share == left) r.header.flags |= pfc::last_frag;
@@ -392,7 +628,18 @@ RPCH_DECL request client_association::next_fragment(const call& c) const noexcep
     r.opnum = c.options.opnum;
     r.object = c.options.object;
     r.stub = byte_view(c.stub).subspan(c.sent, share);
+    r.auth = detail::unsigned_trailer(slot);
     return r;
+}
+
+/// @param call_id  of the PDU whose answer it follows, [MS-RPCE] 2.2.2.10.
+RPCH_DECL void client_association::queue_auth3(const security_entry& s, byte_view token,
+                                               std::uint32_t call_id) {
+    auth3 p;
+    p.header.call_id = call_id;
+    p.header.flags = pfc::first_frag | pfc::last_frag;
+    p.auth = s.slot.trailer(token);
+    static_cast<void>(encode_auth3(p, control_.append(encoded_size(p))));
 }
 
 RPCH_DECL void client_association::queue_notice(std::uint32_t call_id, pdu_type type) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <rpch/dcerpc/detail/fragment_size.hpp>
+#include <rpch/dcerpc/verification_trailer.hpp>
 
 namespace rpch::inline RPCH_ABI::dcerpc {
 
@@ -95,8 +96,8 @@ RPCH_DECL std::error_code server_association::dispatch(byte_view pdu, server_eve
         return h.error();
     }
     // Measured by what we offered, not by what a client that proposes less made of it: our buffers
-    // are as large as our offer, and Windows accepts the same.
-    if (state_ == state::bound && h->frag_length > recv_frag_)
+    // are as large as our offer, and Windows accepts the same. Tokens have a limit of their own.
+    if (h->type == pdu_type::request && state_ == state::bound && h->frag_length > recv_frag_)
         return refuse(*h, 0, rpc_status::nca_proto_error, errc::bad_frag_length);
     switch (h->type) {
     case pdu_type::request: return on_request(pdu, *h, out);
@@ -104,8 +105,7 @@ RPCH_DECL std::error_code server_association::dispatch(byte_view pdu, server_eve
     case pdu_type::alter_context: return on_alter_context(pdu, *h);
     case pdu_type::co_cancel:
     case pdu_type::orphaned: return on_notice(pdu, *h, out);
-    // The seam for security at the RPC level: no handshake is open that a third leg could end.
-    case pdu_type::auth3: return errc::security_not_supported;
+    case pdu_type::auth3: return on_auth3(pdu, *h);
     case pdu_type::response:
     case pdu_type::fault:
     case pdu_type::bind_ack:
@@ -123,20 +123,25 @@ RPCH_DECL std::error_code server_association::on_bind(byte_view pdu, const commo
         return refuse_bind(h, reason::not_specified, errc::unexpected_pdu);
     const auto asked = decode_bind(pdu);
     if (!asked) {
-        const bool many = asked.error() == errc::too_many;
-        return refuse_bind(h, many ? reason::local_limit_exceeded : reason::not_specified,
-                           asked.error());
+        const auto why = asked.error() == errc::too_many ? reason::local_limit_exceeded
+                         : asked.error() == errc::bad_auth_length // as Windows answers
+                             ? reason::protocol_version_not_supported
+                             : reason::not_specified;
+        return refuse_bind(h, why, asked.error());
     }
-    if (asked->auth)
-        return refuse_bind(h, reason::authentication_type_not_recognized,
-                           errc::security_not_supported);
+    leg first;
+    if (asked->auth) {
+        first = take_leg(*asked->auth, *asked);
+        if (first.error) return refuse_bind(h, first.reason, first.error);
+        default_security_ = first.entry;
+    }
     assoc_group_id_ = groups_.join(asked->assoc_group_id);
     if (assoc_group_id_ == 0) return refuse_bind(h, reason::not_specified, errc::bad_value);
     // One size for both directions, as Windows and Samba answer.
     xmit_frag_ =
         detail::usable_fragment(std::min({recv_frag_, asked->max_xmit_frag, asked->max_recv_frag}));
     state_ = state::bound;
-    acknowledge(*asked, pdu_type::bind_ack);
+    acknowledge(*asked, pdu_type::bind_ack, first);
     return {};
 }
 
@@ -146,13 +151,132 @@ RPCH_DECL std::error_code server_association::on_alter_context(byte_view pdu,
         return refuse(h, 0, rpc_status::nca_proto_error, errc::unexpected_pdu);
     const auto asked = decode_bind(pdu, pdu_type::alter_context);
     if (!asked) return refuse(h, 0, rpc_status::nca_proto_error, asked.error());
-    if (asked->auth) return refuse(h, 0, rpc_status::access_denied, errc::security_not_supported);
-    acknowledge(*asked, pdu_type::alter_context_resp);
+    leg next;
+    if (asked->auth) {
+        next = take_leg(*asked->auth, *asked);
+        if (next.error) return refuse(h, 0, next.status, next.error);
+    }
+    acknowledge(*asked, pdu_type::alter_context_resp, next);
     return {};
 }
 
+/// The last leg of a mechanism whose client speaks last. It is never answered, [MS-RPCE] 2.2.2.10:
+/// a client that fails learns of it with its first call.
+RPCH_DECL std::error_code server_association::on_auth3(byte_view pdu, const common_header& h) {
+    if (state_ != state::bound) return errc::unexpected_pdu;
+    const auto p = decode_auth3(pdu);
+    // Windows answers an auth3 that it cannot read with this status.
+    if (!p) return refuse(h, 0, rpc_status::nca_fault_remote_no_memory, p.error());
+    security_entry* s = find_security(p->auth.context_id);
+    if (s == nullptr || s->at != security_state::begun || !s->slot.matches(p->auth))
+        return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_security_token);
+    std::vector<std::byte> answer;
+    const auto ec = take_token(*s, p->auth.token, answer);
+    if (ec || s->at != security_state::ready) {
+        s->at = security_state::failed;
+        handshake_ = nullptr;
+    }
+    return {};
+}
+
+/// Begins a security context or goes on with one. Who is refused how is what Windows does.
+RPCH_DECL server_association::leg server_association::take_leg(const sec_trailer& t,
+                                                               const bind& asked) {
+    using level = auth::authentication_level;
+    using reason = bind_reject_reason;
+    const auto refused = [](std::error_code why, reason in_bind, rpc_status in_alter) {
+        return leg{.error = why, .reason = in_bind, .status = in_alter};
+    };
+    leg out;
+    out.entry = find_security(t.context_id);
+    if (out.entry != nullptr) {
+        if (out.entry->at != security_state::begun || !out.entry->slot.matches(t))
+            return refused(errc::security_downgrade, reason::not_specified,
+                           rpc_status::access_denied);
+        // A later leg may leave contexts out, as Samba does, but not change what one means.
+        const auto changed = [&](const presentation_context& c) {
+            const auto& before = out.entry->contexts;
+            const auto same = std::find_if(before.begin(), before.end(),
+                                           [&](const auto& b) { return b.id == c.id; });
+            return same != before.end() && *same != c;
+        };
+        if (std::any_of(asked.contexts.begin(), asked.contexts.end(), changed))
+            return refused(errc::bad_value, reason::not_specified, rpc_status::nca_proto_error);
+    } else {
+        const auto wanted = static_cast<level>(t.auth_level);
+        if (wanted < level::connect || wanted > level::privacy)
+            return refused(errc::bad_value, reason::not_specified, rpc_status::access_denied);
+        const auto provider = static_cast<auth::security_provider>(t.auth_type);
+        const auto acceptor =
+            std::find_if(options_.security.begin(), options_.security.end(),
+                         [&](const auto& a) { return a->provider() == provider; });
+        if (acceptor == options_.security.end())
+            return refused(errc::security_not_supported, reason::authentication_type_not_recognized,
+                           rpc_status::access_denied);
+        if (wanted == level::call) // a level of the datagram protocols, no PDU here carries it
+            return refused(errc::bad_value, reason::invalid_checksum, rpc_status::access_denied);
+        if (handshake_ != nullptr || security_.size() >= limits::security_contexts_max)
+            return refused(errc::too_many, reason::local_limit_exceeded,
+                           rpc_status::nca_proto_error);
+        auto fresh = (*acceptor)->accept({.level = wanted});
+        if (!fresh)
+            return refused(fresh.error(), reason::authentication_type_not_recognized,
+                           rpc_status::access_denied);
+        auto made = std::make_unique<security_entry>();
+        made->slot = {.id = t.context_id,
+                      .provider = provider,
+                      .level = wanted,
+                      .context = std::move(*fresh)};
+        made->contexts = asked.contexts;
+        security_.push_back(std::move(made));
+        out.entry = security_.back().get();
+        handshake_ = out.entry;
+    }
+    if (const auto ec = take_token(*out.entry, t.token, out.token)) {
+        const bool is_person = ec == errc::bad_credentials || ec == errc::account_locked;
+        return refused(ec, reason::invalid_checksum,
+                       is_person ? rpc_status::access_denied : rpc_status::sec_pkg_error);
+    }
+    return out;
+}
+
+/// Hands a token to its mechanism. The context is ready when the mechanism says so.
+RPCH_DECL std::error_code server_association::take_token(security_entry& s, byte_view token,
+                                                         std::vector<std::byte>& answer) {
+    auth::security_context& mechanism = *s.slot.context;
+    auto made = mechanism.step(token);
+    if (!made) {
+        refusal_ = mechanism.detail();
+        return made.error();
+    }
+    if (made->size() > limits::auth_token_bytes_max) return errc::too_large;
+    answer = std::move(*made);
+    if (!mechanism.is_established())
+        return answer.empty() ? make_error_code(errc::bad_security_token) : std::error_code{};
+    if (s.slot.signs() && mechanism.signature_bytes(s.slot.seals()) > limits::signature_bytes_max)
+        return errc::authentication_failed;
+    s.at = security_state::ready;
+    s.contexts = {};
+    if (handshake_ == &s) handshake_ = nullptr;
+    auto proved = std::make_shared<call_security>();
+    proved->provider = s.slot.provider;
+    proved->level = s.slot.level;
+    proved->peer = mechanism.peer();
+    proved->session_key = core::secret(core::as_text(mechanism.session_key()));
+    s.proved = std::move(proved);
+    return {};
+}
+
+RPCH_DECL server_association::security_entry*
+server_association::find_security(std::uint32_t id) const noexcept {
+    const auto found = std::find_if(security_.begin(), security_.end(),
+                                    [&](const auto& s) { return s->slot.id == id; });
+    return found == security_.end() ? nullptr : found->get();
+}
+
 /// Queues the answer to a bind or alter_context.
-RPCH_DECL void server_association::acknowledge(const bind& asked, pdu_type type) {
+RPCH_DECL void server_association::acknowledge(const bind& asked, pdu_type type,
+                                               const leg& answered) {
     bind_ack ack;
     ack.header.call_id = asked.header.call_id;
     ack.header.flags = pfc::first_frag | pfc::last_frag;
@@ -163,6 +287,13 @@ RPCH_DECL void server_association::acknowledge(const bind& asked, pdu_type type)
         ack.header.flags |= asked.header.flags & pfc::concurrent_multiplexing;
         ack.secondary_address = options_.secondary_address;
     }
+    // It holds for the connection, whichever PDU asked for it and whether that had a verifier.
+    const bool can = answered.entry == nullptr || answered.entry->slot.context->can_sign_headers();
+    if ((asked.header.flags & pfc::support_header_sign) != 0 && options_.header_signing && can) {
+        header_signing_ = true;
+        ack.header.flags |= pfc::support_header_sign;
+    }
+    if (!answered.token.empty()) ack.auth = answered.entry->slot.trailer(answered.token);
     ack.results.reserve(asked.contexts.size());
     for (const presentation_context& c : asked.contexts) ack.results.push_back(negotiate(c));
     static_cast<void>(encode_bind_ack(ack, control_.append(encoded_size(ack)), type));
@@ -211,31 +342,71 @@ RPCH_DECL std::error_code server_association::on_request(byte_view pdu, const co
                                                          server_event_list& out) {
     if (state_ != state::bound)
         return refuse(h, 0, rpc_status::nca_proto_error, errc::unexpected_pdu);
-    const auto r = decode_request(pdu);
+    if (handshake_ != nullptr)
+        return refuse(h, 0, rpc_status::nca_proto_error, errc::unexpected_pdu);
+    auto r = decode_request(pdu);
     if (!r) return refuse(h, 0, rpc_status::nca_proto_error, r.error());
-    if (r->auth)
-        return refuse(h, r->context_id, rpc_status::access_denied, errc::security_not_supported);
-    if (call* c = calls_.find(h.call_id)) return take_fragment(*c, *r, out);
-
-    if (h.is_first()) return on_first_fragment(*r, out);
+    if (call* c = calls_.find(h.call_id)) {
+        // Only the first fragment says who speaks; what later verifiers say is not looked at, but
+        // their signatures must be of the same context.
+        if (const auto ec = open(c->security, pdu, *r)) return ec;
+        return take_fragment(*c, *r, out);
+    }
+    if (h.is_first()) return on_first_fragment(pdu, *r, out);
     if (refused_call_ != h.call_id)
         return refuse(h, r->context_id, rpc_status::nca_proto_error, errc::fragment_order);
+    if (const auto ec = open(refused_security_, pdu, *r)) return ec;
     if (h.is_last()) refused_call_.reset();
     return {};
 }
 
-RPCH_DECL std::error_code server_association::on_first_fragment(const request& r,
+/// Verifies a fragment by the security context of its call, and unseals its stub data. Mechanisms
+/// count, so it is done for what is dropped, too.
+RPCH_DECL std::error_code server_association::open(security_entry* s, byte_view pdu, request& r) {
+    const bool is_signed = s != nullptr && s->slot.signs();
+    if (!is_signed) return {}; // level connect: a verifier proves nothing
+    if (!r.auth)
+        return refuse(r.header, r.context_id, rpc_status::nca_proto_error, errc::security_downgrade,
+                      false);
+    const std::size_t head = request_header_bytes + (r.object ? object_uuid_bytes : 0);
+    const auto stub = detail::unprotect(s->slot, header_signing_, pdu, *r.auth, head, unsealed_);
+    if (!stub)
+        return refuse(r.header, r.context_id, rpc_status::sec_pkg_error, stub.error(), false);
+    r.stub = *stub;
+    return {};
+}
+
+RPCH_DECL std::error_code server_association::on_first_fragment(byte_view pdu, request& r,
                                                                 server_event_list& out) {
+    using level = auth::authentication_level;
     const common_header& h = r.header;
+    security_entry* s = r.auth ? find_security(r.auth->context_id) : default_security_;
+    const bool is_ready = s != nullptr && s->at == security_state::ready;
+    // A verifier must be one of a context that was made; without one a call is as good as the bind,
+    // unless that promised signatures.
+    const bool is_known = r.auth ? is_ready && s->slot.matches(*r.auth)
+                                 : s == nullptr || (is_ready && !s->slot.signs());
+    if (!is_known)
+        return refuse(h, r.context_id, rpc_status::access_denied, errc::security_downgrade, false);
+    if (const auto ec = open(s, pdu, r)) return ec;
+
     const context* on = find_context(r.context_id);
     const bool busy = calls_.size() >= options_.limits.calls_max;
-    if (on == nullptr || busy) {
+    const level has = s == nullptr ? level::none : s->slot.level;
+    const bool is_weak =
+        on != nullptr &&
+        (has < offered_[on->interface].minimum_level ||
+         (options_.require_header_signing && auth::signs(has) && !header_signing_));
+    if (on == nullptr || busy || is_weak) {
         // The connection goes on: the fault names neither context nor cause to doubt the stream.
         // What else comes of the call is dropped; a client that sends more than one refused call at
         // a time should have stopped at the fault.
-        const auto status = busy ? rpc_status::nca_server_too_busy : rpc_status::nca_unk_if;
+        const auto status = on == nullptr ? rpc_status::nca_unk_if
+                            : busy        ? rpc_status::nca_server_too_busy
+                                          : rpc_status::access_denied;
         if ((h.flags & pfc::maybe) == 0) queue_fault(h.call_id, 0, status, true, 0);
         refused_call_.reset();
+        refused_security_ = s;
         if (!h.is_last()) refused_call_ = h.call_id;
         return {};
     }
@@ -245,35 +416,71 @@ RPCH_DECL std::error_code server_association::on_first_fragment(const request& r
     c.opnum = r.opnum;
     c.object = r.object;
     c.maybe = (h.flags & pfc::maybe) != 0;
+    c.security = s;
     return take_fragment(c, r, out);
 }
 
+/// Takes a fragment that was opened. Context and operation are those of the first fragment, as
+/// Windows has it; a signed header of a later one that says otherwise changes nothing.
 RPCH_DECL std::error_code server_association::take_fragment(call& c, const request& r,
                                                             server_event_list& out) {
     const common_header& h = r.header;
     const auto broken = [&] {
-        return refuse(h, r.context_id, rpc_status::nca_proto_error, errc::fragment_order);
+        return refuse(h, c.context_id, rpc_status::nca_proto_error, errc::fragment_order, false);
     };
-    if (c.at != call_state::receiving || r.opnum != c.opnum) return broken();
+    if (c.at != call_state::receiving) return broken();
     // Only the first fragment need tell the object; where later ones do, it is the same.
     if (r.object && r.object != c.object) return broken();
-    const auto ec = c.arguments.add(h, r.context_id, r.alloc_hint, r.stub, budget_);
+    const auto ec = c.arguments.add(h, c.context_id, r.alloc_hint, r.stub, budget_);
     if (ec == errc::too_large)
         return refuse(h, r.context_id, rpc_status::nca_fault_remote_no_memory, ec);
     if (ec) return broken();
     if ((h.flags & pfc::pending_cancel) != 0 && c.cancels < 0xFF) ++c.cancels;
-    if (!h.is_last()) return {};
+    return h.is_last() ? complete(c, h, out) : std::error_code{};
+}
 
+RPCH_DECL std::error_code server_association::complete(call& c, const common_header& h,
+                                                       server_event_list& out) {
+    std::vector<std::byte> stub = c.arguments.take(budget_);
+    if (!check_trailer(c, h.order, stub))
+        return refuse(h, c.context_id, rpc_status::access_denied, errc::security_downgrade, false);
     c.at = call_state::executing;
-    out.emplace_back(call_received{.call_id = c.id,
-                                   .interface = c.interface,
-                                   .opnum = c.opnum,
-                                   .object = c.object,
-                                   .order = h.order,
-                                   .maybe = c.maybe,
-                                   .stub = c.arguments.take(budget_)});
+    out.emplace_back(call_received{
+        .call_id = c.id,
+        .interface = c.interface,
+        .opnum = c.opnum,
+        .object = c.object,
+        .order = h.order,
+        .maybe = c.maybe,
+        .security = c.security == nullptr ? nullptr : c.security->proved,
+        .stub = std::move(stub),
+    });
     if (c.cancels != 0) out.emplace_back(call_cancelled{c.id});
     return {};
+}
+
+/// Compares what the client meant with what arrived, and takes the trailer off the stub data.
+/// @return false if somebody between client and server changed an unsigned header.
+RPCH_DECL bool server_association::check_trailer(const call& c, core::byte_order order,
+                                                 std::vector<std::byte>& stub) const {
+    if (c.security == nullptr || !c.security->slot.signs()) return true;
+    const auto found = find_verification_trailer(stub);
+    if (!found) return true;
+    const verification_trailer& told = found->content;
+    stub.resize(found->stub_bytes);
+    if (told.must_process_unknown) return false;
+    // The client can sign headers and was told that we cannot.
+    const bool could = options_.header_signing && c.security->slot.context->can_sign_headers();
+    if (told.supports_header_signing.value_or(false) && could && !header_signing_) return false;
+    if (const context* on = find_context(c.context_id); told.context && on != nullptr) {
+        const interface_id& offered = offered_[on->interface].id;
+        const interface_id& meant = told.context->interface;
+        if (meant.id != offered.id || meant.major != offered.major || meant.minor > offered.minor)
+            return false;
+        if (told.context->transfer_syntax != on->transfer_syntax) return false;
+    }
+    return !told.header ||
+           *told.header == verification_trailer::header2{order, c.id, c.context_id, c.opnum};
 }
 
 /// co_cancel and orphaned. For a call that is not known they crossed its answer and mean nothing.
@@ -281,7 +488,15 @@ RPCH_DECL std::error_code server_association::on_notice(byte_view pdu, const com
                                                         server_event_list& out) {
     const auto p = decode_call_notice(pdu, h.type);
     if (!p) return p.error();
-    if (p->auth) return errc::security_not_supported;
+    if (p->auth) { // rare; verified because mechanisms count
+        security_entry* s = find_security(p->auth->context_id);
+        if (s == nullptr || s->at != security_state::ready) return errc::security_downgrade;
+        if (s->slot.signs()) {
+            const auto ok = detail::unprotect(s->slot, header_signing_, pdu, *p->auth,
+                                              common_header_bytes, unsealed_);
+            if (!ok) return ok.error();
+        }
+    }
     call* c = calls_.find(h.call_id);
     if (c == nullptr || c->orphaned) return {};
     if (h.type == pdu_type::co_cancel) {
@@ -320,29 +535,36 @@ RPCH_DECL std::error_code server_association::refuse_bind(const common_header& h
 /// @return `why`, which closes the machine.
 RPCH_DECL std::error_code server_association::refuse(const common_header& h,
                                                      std::uint16_t context_id, rpc_status status,
-                                                     std::error_code why) {
-    queue_fault(h.call_id, context_id, status, true, 0);
+                                                     std::error_code why, bool did_not_execute) {
+    queue_fault(h.call_id, context_id, status, did_not_execute, 0);
     return why;
 }
 
 // Output.
 
 RPCH_DECL bool server_association::has_output() const noexcept {
-    return !control_.empty() || !ready_.empty();
+    return !output_error_ && (!control_.empty() || !ready_.empty());
 }
 
 RPCH_DECL std::size_t server_association::next_output_size() const noexcept {
+    if (output_error_) return 0;
     if (!control_.empty()) return control_.front_size();
     return ready_.empty() ? 0 : encoded_size(next_fragment(*calls_.find(ready_.front())));
 }
 
 RPCH_DECL std::size_t server_association::write_output(byte_span out) {
+    if (output_error_) return 0;
     if (!control_.empty()) return control_.pop(out);
     if (ready_.empty()) return 0;
     call& c = *calls_.find(ready_.front());
     const response fragment = next_fragment(c);
     const std::size_t n = encode_response(fragment, out);
     if (n == 0) return 0;
+    if (fragment.auth) {
+        output_error_ =
+            detail::protect(c.security->slot, header_signing_, out.first(n), response_header_bytes);
+        if (output_error_) return 0;
+    }
     c.sent += fragment.stub.size();
     if (fragment.header.is_last()) {
         ready_.pop();
@@ -354,7 +576,9 @@ RPCH_DECL std::size_t server_association::write_output(byte_span out) {
 RPCH_DECL response server_association::next_fragment(const call& c) const noexcept {
     response r;
     const std::size_t left = c.answer.size() - c.sent;
-    const std::size_t share = detail::stub_share(left, xmit_frag_, response_header_bytes);
+    const detail::security_slot* slot = c.security == nullptr ? nullptr : &c.security->slot;
+    const std::size_t share =
+        detail::protected_share(left, xmit_frag_, response_header_bytes, slot);
     r.header.call_id = c.id;
     if (c.sent == 0) r.header.flags |= pfc::first_frag;
     if (share == left) r.header.flags |= pfc::last_frag;
@@ -362,6 +586,7 @@ RPCH_DECL response server_association::next_fragment(const call& c) const noexce
     r.context_id = c.context_id;
     r.cancel_count = c.cancels;
     r.stub = byte_view(c.answer).subspan(c.sent, share);
+    r.auth = detail::unsigned_trailer(slot);
     return r;
 }
 

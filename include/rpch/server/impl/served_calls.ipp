@@ -31,7 +31,8 @@ RPCH_DECL void served_calls::dispatch(dcerpc::call_received& call,
     const raw_handler* handler = shared_->registry.find(call.interface, call.opnum);
     if (handler == nullptr) return fault(call.call_id, rpc_status::nca_op_rng_error);
     info_->association_group = association_.assoc_group_id();
-    call_context context(info_, call.call_id, call.opnum, call.object, shared_->executor);
+    call_context context(info_, call.call_id, call.opnum, call.object, shared_->executor,
+                         std::move(call.security));
     responder answer(sink, call.call_id);
     try {
         (*handler)(context, std::move(call.stub), call.order, std::move(answer));

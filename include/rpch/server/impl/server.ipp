@@ -41,7 +41,10 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
                              : nullptr;
             });
         shared->interfaces->executor = shared->context->on;
-        shared->interfaces->options.limits.fragment_bytes = shared->settings.max_fragment;
+        auto& options = shared->interfaces->options;
+        options.limits.fragment_bytes = shared->settings.max_fragment;
+        options.security = shared->settings.rpc_security;
+        options.require_header_signing = shared->settings.require_header_signing;
     }
 
     std::shared_ptr<detail::server_shared> shared;
@@ -52,8 +55,11 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
     detail::served_interfaces& serving() {
         auto& interfaces = *shared->interfaces;
         if (interfaces.offered.empty())
-            for (const interface_id& id : interfaces.registry.ids())
-                interfaces.offered.push_back({id, {}});
+            for (std::size_t i = 0; i < interfaces.registry.ids().size(); ++i) {
+                const interface_entry& e = interfaces.registry.at(i);
+                interfaces.offered.push_back(
+                    {e.id, {}, e.minimum_level.value_or(shared->settings.minimum_level)});
+            }
         return interfaces;
     }
     std::error_code open_front(std::string* why) {

@@ -56,6 +56,7 @@ RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
 RPCH_DECL void virtual_connection::produce() {
     transport::link* out = at(channel::leg::out_tcp);
     pull(calls_.association(), channel::leg::out_tcp);
+    if (!association_ended_) association_ended_ = calls_.association().output_error();
     if (association_ended_ && !is_shut()) {
         if (out != nullptr) out->flush(); // a bind_nak or fault that says why
         mutable_machine().on_closed(channel::leg::in_tcp, association_ended_, now(), actions());
@@ -140,9 +141,9 @@ RPCH_DECL void tcp_connection::send() {
     while (true) {
         while (association.has_output() && link_->output_size() < tcp_output_bytes_max) {
             const std::size_t size = association.next_output_size();
-            association.write_output(link_->reserve(size));
-            link_->commit(size, 0);
+            link_->commit(association.write_output(link_->reserve(size)), 0);
         }
+        if (const auto ec = association.output_error()) return finish(ec);
         link_->flush();
         if (link_->output_pending() || !association.has_output()) return;
     }
