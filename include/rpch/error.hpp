@@ -81,6 +81,7 @@ enum class errc {
     bad_opnum,                ///< The interface has no such operation.
     fragment_order,           ///< Fragments that do not belong together.
     call_cancelled,           ///< The caller cancelled the call.
+    call_timeout,             ///< The call was not answered within its deadline.
     call_fault,               ///< The server answered with a fault PDU.
     association_closed,       ///< The association is gone; the call was not or may have been executed.
     security_not_supported,   ///< An authentication level or mechanism this build does not have.

@@ -34,6 +34,11 @@ inline constexpr std::size_t auth_token_bytes_max = 16 * 1024;
 inline constexpr std::size_t signature_bytes_max = 512;
 /// Security contexts of one connection; the number that Windows allows.
 inline constexpr std::size_t security_contexts_max = 2048;
+/// Stub bytes of one connection's calls that are executed or whose answers wait to be sent: above
+/// it a server reads no more from the connection.
+inline constexpr std::size_t pending_bytes_max = std::size_t{16} << 20;
+/// How long a server may take to answer a cancelled call before the client gives it up.
+inline constexpr std::chrono::milliseconds cancel_wait{5000};
 /// Answers and notices that a peer made one association queue and does not read, bytes.
 inline constexpr std::size_t control_bytes_max = 256 * 1024;
 

@@ -9,7 +9,10 @@
 #include <rpch/services/rpcecho.hpp>
 #include <rpch/transport/password_hash.hpp>
 
+#include <asio/bind_cancellation_slot.hpp>
 #include <asio/post.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 #include <unistd.h>
 
@@ -33,6 +36,15 @@ asio::awaitable<std::uint32_t> add_two(rpch::call_context& call, std::uint32_t n
     co_return number + 2;
 }
 
+asio::awaitable<std::uint32_t> sleep_long(rpch::call_context& call, int& cancelled) {
+    asio::steady_timer hour(call.get_executor(), std::chrono::hours(1));
+    std::error_code ec;
+    co_await hour.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+    if (ec) ++cancelled;
+    if (ec) throw std::system_error(ec);
+    co_return 0;
+}
+
 void throw_up(std::uint32_t how) {
     if (how == 1) throw rpch::rpc_fault(rpch::rpc_status::access_denied);
     throw std::runtime_error("a handler's own trouble");
@@ -40,7 +52,7 @@ void throw_up(std::uint32_t how) {
 
 rpch::result<std::uint32_t> say_no() { return rpch::fail(rpch::rpc_status::out_of_memory); }
 
-void offer_probe(rpch::server& server, std::vector<held_call>& held) {
+void offer_probe(rpch::server& server, std::vector<held_call>& held, int& slept) {
     using rpch::call_context;
     using rpch::responder;
     using stub_bytes = std::vector<std::byte>;
@@ -49,13 +61,15 @@ void offer_probe(rpch::server& server, std::vector<held_call>& held) {
     server.handle<probe, probe::add_two>(&add_two);
     server.handle<probe, probe::throw_up>(&throw_up);
     server.handle<probe, probe::say_no>(&say_no);
+    server.handle<probe, probe::sleep>(
+        [&slept](rpch::call_context& call) { return sleep_long(call, slept); });
     server.handle_raw(probe::id, probe::echo,
                       [](call_context&, stub_bytes stub, byte_order, responder answer) {
                           answer.respond(std::move(stub));
                       });
     server.handle_raw(probe::id, probe::hold,
-                      [&held](call_context&, stub_bytes stub, byte_order, responder answer) {
-                          held.push_back({std::move(stub), std::move(answer)});
+                      [&held](call_context& call, stub_bytes stub, byte_order, responder answer) {
+                          held.push_back({std::move(stub), std::move(answer), call});
                       });
     server.handle_raw(probe::id, probe::drop,
                       [](call_context&, const stub_bytes&, byte_order, const responder&) {});
@@ -104,7 +118,8 @@ stack::stack(stack_options options) : options_(std::move(options)) {
     }
     if (options_.adjust_server) options_.adjust_server(serving);
     server.emplace(io.get_executor(), serving);
-    offer_probe(*server, held);
+    offer_probe(*server, held, slept);
+    if (options_.prepare_server) options_.prepare_server(*server);
     server_port = server->listen("ncacn_http:127.0.0.1").value();
     tcp_port = server->listen("ncacn_ip_tcp:127.0.0.1").value();
     if (options_.front_door)
@@ -204,6 +219,22 @@ std::shared_ptr<outcome> caller::begin(std::uint16_t opnum, std::vector<std::byt
             out->stub = std::move(answer.stub);
             out->at = std::chrono::steady_clock::now();
         });
+    return out;
+}
+
+std::shared_ptr<outcome> caller::begin(std::uint16_t opnum, std::vector<std::byte> stub,
+                                       const rpch::call_parameters& parameters,
+                                       asio::cancellation_slot slot) {
+    auto out = std::make_shared<outcome>();
+    client_->async_call_raw<rpch::failure>(
+        *context_, opnum, std::move(stub), parameters,
+        asio::bind_cancellation_slot(slot,
+                                     [out](const rpch::failure& why, rpch::raw_response answer) {
+                                         ++out->done;
+                                         out->why = why;
+                                         out->stub = std::move(answer.stub);
+                                         out->at = std::chrono::steady_clock::now();
+                                     }));
     return out;
 }
 

@@ -16,6 +16,7 @@
 #include <rpch/proxy/proxy.hpp>
 #include <rpch/server/server.hpp>
 
+#include <asio/cancellation_signal.hpp>
 #include <asio/io_context.hpp>
 
 #include "tests/support/bytes.hpp"
@@ -37,6 +38,8 @@ struct probe {
     using throw_up = rpch::operation<2, void(std::uint32_t)>;
     /// A result that holds an error.
     using say_no = rpch::operation<3, std::uint32_t()>;
+    /// A coroutine that waits for an hour, or until it is cancelled.
+    using sleep = rpch::operation<8, std::uint32_t()>;
 
     // In raw form.
     static constexpr std::uint16_t echo = 4;    ///< Sends the stub back.
@@ -56,12 +59,14 @@ struct stack_options {
         {}; ///< Instead of the usual certificate.
     std::function<void(rpch::proxy_settings&)> adjust_proxy = {};
     std::function<void(rpch::server_settings&)> adjust_server = {};
+    std::function<void(rpch::server&)> prepare_server = {}; ///< Before it listens.
 };
 
 /// A call that waits in the server for its answer.
 struct held_call {
     std::vector<std::byte> stub;
     rpch::responder answer;
+    rpch::call_context call;
 };
 
 class stack {
@@ -93,6 +98,7 @@ class stack {
     std::vector<std::string> proxy_log;
     std::vector<std::string> server_log;
     std::vector<held_call> held;
+    int slept = 0; ///< Calls of probe::sleep that were cancelled.
     std::optional<rpch::server> server;
     std::optional<rpch::proxy> proxy;
     std::uint16_t server_port = 0; ///< ncacn_http
@@ -128,6 +134,10 @@ class caller {
 
     /// Begins a call.
     std::shared_ptr<outcome> begin(std::uint16_t opnum, std::vector<std::byte> stub = {});
+    /// The same with parameters, and a slot that cancels it.
+    std::shared_ptr<outcome> begin(std::uint16_t opnum, std::vector<std::byte> stub,
+                                   const rpch::call_parameters& parameters,
+                                   asio::cancellation_slot slot);
     /// Makes a call and waits for its end.
     std::shared_ptr<outcome> call(std::uint16_t opnum, std::vector<std::byte> stub = {});
 

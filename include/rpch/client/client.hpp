@@ -19,8 +19,10 @@
 #include <rpch/ndr/operation.hpp>
 #include <rpch/result.hpp>
 
+#include <asio/associated_cancellation_slot.hpp>
 #include <asio/async_result.hpp>
 #include <asio/awaitable.hpp>
+#include <asio/cancellation_type.hpp>
 #include <asio/system_executor.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
@@ -36,6 +38,23 @@ namespace detail {
 template <class Command>
 void on_strand(const std::shared_ptr<client_session>& session, Command&& command) {
     asio::dispatch(session->on(), std::forward<Command>(command));
+}
+
+/// Connects a handler's cancellation slot with the call it will be told of: any kind of
+/// cancellation sends a co_cancel. @return null if the handler has no slot.
+template <class Handler>
+std::shared_ptr<call_ticket> ticket_for(const Handler& handler,
+                                        const std::shared_ptr<client_session>& session) {
+    auto slot = asio::get_associated_cancellation_slot(handler);
+    if (!slot.is_connected()) return nullptr;
+    auto ticket = std::make_shared<call_ticket>();
+    slot.assign([ticket, on = session->on()](asio::cancellation_type) {
+        asio::dispatch(on, [ticket] {
+            ticket->is_cancelled = true;
+            if (const auto has_it = ticket->session.lock()) has_it->cancel(ticket->call_id);
+        });
+    });
+    return ticket;
 }
 
 /// How a raw completion becomes a handler's arguments: `void(First, R)` or `void(First)`.
@@ -156,11 +175,23 @@ class client {
     /// @param stub     NDR stub data of the request, little-endian; owned from here on.
     /// @par Handler  void(First why, raw_response). A fault of the server is an error of the
     ///               category rpc_status.
+    /// @par Cancellation  Any kind asks the server to stop the call (co_cancel); it completes with
+    ///               what the server answers, or with errc::call_cancelled if it was not sent yet
+    ///               or the server has not answered within client_options::cancel_wait.
     template <class First = std::error_code, class Token>
     auto async_call_raw(std::uint16_t context, std::uint16_t opnum, std::vector<std::byte> stub,
                         Token&& token) {
+        return async_call_raw<First>(context, opnum, std::move(stub), call_parameters{},
+                                     std::forward<Token>(token));
+    }
+    /// The same with parameters of the call.
+    template <class First = std::error_code, class Token>
+    auto async_call_raw(std::uint16_t context, std::uint16_t opnum, std::vector<std::byte> stub,
+                        const call_parameters& parameters, Token&& token) {
         return asio::async_initiate<Token, void(First, raw_response)>(
-            [session = session(), context, opnum](auto handler, std::vector<std::byte> bytes) {
+            [session = session(), context, opnum, parameters](auto handler,
+                                                              std::vector<std::byte> bytes) {
+                auto ticket = detail::ticket_for(handler, session);
                 auto done = detail::make_completion(
                     std::move(handler),
                     [](auto& h, const failure& why, detail::raw_answer answer) {
@@ -170,7 +201,8 @@ class client {
                             h(why.code, std::move(answer));
                     },
                     session->on());
-                submit(session, {context, opnum, std::nullopt}, std::move(bytes), std::move(done));
+                submit(session, {context, opnum, parameters, std::move(ticket)}, std::move(bytes),
+                       std::move(done));
             },
             token, std::move(stub));
     }
@@ -259,6 +291,14 @@ class service {
             std::make_index_sequence<sizeof...(ArgsAndToken) - 1>{});
     }
 
+    /// @return the same service on the same connection, whose calls are made with `parameters`:
+    ///         `co_await s.with(p).call<op>(x)`.
+    [[nodiscard]] service with(const call_parameters& parameters) const {
+        service out = *this;
+        out.parameters_ = parameters;
+        return out;
+    }
+
     [[nodiscard]] client& connection() noexcept { return client_; }
     [[nodiscard]] std::uint16_t context() const noexcept { return context_; }
 
@@ -275,8 +315,9 @@ class service {
         using signature = typename detail::call_signature<First, value_type>::type;
         auto stub = Operation::encode_request(std::forward<Args>(args)...);
         return asio::async_initiate<Token, signature>(
-            [session = client_.session(),
-             context = context_](auto handler, result<std::vector<std::byte>> encoded) {
+            [session = client_.session(), context = context_,
+             parameters = parameters_](auto handler, result<std::vector<std::byte>> encoded) {
+                auto ticket = detail::ticket_for(handler, session);
                 auto done = detail::make_completion(
                     std::move(handler), detail::decode_answer<Operation, First>{}, session->on());
                 if (!encoded) {
@@ -286,13 +327,14 @@ class service {
                     why.did_not_execute = true;
                     return done->complete_later(why);
                 }
-                client::submit(session, {context, Operation::opnum, std::nullopt},
+                client::submit(session, {context, Operation::opnum, parameters, std::move(ticket)},
                                std::move(*encoded), std::move(done));
             },
             token, std::move(stub));
     }
 
     client client_;
+    call_parameters parameters_{};
     std::uint16_t context_ = 0;
 };
 

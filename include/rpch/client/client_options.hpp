@@ -9,6 +9,7 @@
 #include <string>
 
 #include <rpch/auth/security_context.hpp>
+#include <rpch/core/uuid.hpp>
 #include <rpch/limits.hpp>
 #include <rpch/transport/executor.hpp>
 #include <rpch/transport/tls_context.hpp>
@@ -17,6 +18,17 @@ namespace rpch::inline RPCH_ABI {
 
 /// How the client proves itself to the RPC proxy.
 enum class http_authentication : std::uint8_t { none, basic };
+
+/// How one call is made, beside its arguments.
+struct call_parameters {
+    /// Object UUID; empty for the binding's.
+    std::optional<uuid> object{};
+    /// The call is given up after it; 0 for client_options::call_deadline.
+    std::chrono::milliseconds deadline{0};
+    /// [maybe] of IDL: the server sends no answer, and the call completes, without result, as soon
+    /// as it was handed to the connection. It may get lost with the connection.
+    bool maybe = false;
+};
 
 /// Options of a client; every default is safe as it stands.
 struct client_options {
@@ -58,6 +70,12 @@ struct client_options {
     std::chrono::milliseconds connect_wait = limits::connect_wait;
     /// Until the virtual connection is open and the interface bound.
     std::chrono::milliseconds open_wait = limits::open_wait;
+    /// A call that is not answered in time is given up: it fails with errc::call_timeout, and the
+    /// server is told (orphaned or co_cancel, [C706] 9.5). 0 waits as long as the connection lasts;
+    /// `call_parameters::deadline` goes before it.
+    std::chrono::milliseconds call_deadline{0};
+    /// A cancelled call is given up if the server has not answered the co_cancel by then.
+    std::chrono::milliseconds cancel_wait = limits::cancel_wait;
     /// Lowers the ConnectionTimeout that the proxies tell: pings come at half of it.
     std::optional<std::chrono::milliseconds> connection_timeout;
     /// The IN channel is replaced when fewer bytes of its lifetime are left; 0 chooses.

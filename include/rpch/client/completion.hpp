@@ -10,6 +10,7 @@
 #include <rpch/failure.hpp>
 #include <rpch/transport/executor.hpp>
 
+#include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/dispatch.hpp>
 #include <asio/executor_work_guard.hpp>
@@ -35,6 +36,13 @@ class completion {
 };
 using completion_ptr = std::unique_ptr<completion>;
 
+/// Lets go of a handler's cancellation slot, which another operation may use from within it.
+template <class Handler>
+void release_slot(const Handler& handler) {
+    if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
+        slot.clear();
+}
+
 /// @param Finish  `void(Handler&, const failure&, raw_answer)`: decodes and calls the handler.
 template <class Handler, class Finish>
 class completion_of final : public completion {
@@ -45,14 +53,17 @@ class completion_of final : public completion {
           finish_(std::move(finish)) {}
 
     void complete(const failure& why, raw_answer answer) override {
-        asio::dispatch(
-            work_.get_executor(),
-            [handler = std::move(handler_), finish = std::move(finish_), why,
-             answer = std::move(answer)]() mutable { finish(handler, why, std::move(answer)); });
+        asio::dispatch(work_.get_executor(),
+                       [handler = std::move(handler_), finish = std::move(finish_), why,
+                        answer = std::move(answer)]() mutable {
+                           release_slot(handler);
+                           finish(handler, why, std::move(answer));
+                       });
     }
     void complete_later(const failure& why) override {
         asio::post(work_.get_executor(),
                    [handler = std::move(handler_), finish = std::move(finish_), why]() mutable {
+                       release_slot(handler);
                        finish(handler, why, raw_answer{});
                    });
     }

@@ -2,7 +2,9 @@
 #ifndef RPCH_CLIENT_SESSION_HPP
 #define RPCH_CLIENT_SESSION_HPP
 
+#include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,11 +23,21 @@
 
 namespace rpch::inline RPCH_ABI::detail {
 
+class client_session;
+
+/// Leads from a cancellation signal to a call. On the strand.
+struct call_ticket {
+    std::weak_ptr<client_session> session{}; ///< That has the call; empty before it was made.
+    std::uint32_t call_id = 0;
+    bool is_cancelled = false;
+};
+
 /// A call as the upper layer asks for it.
 struct call_request {
     std::uint16_t context = 0;
     std::uint16_t opnum = 0;
-    std::optional<uuid> object;
+    call_parameters parameters{};
+    std::shared_ptr<call_ticket> ticket{}; ///< Null if nobody can cancel it.
 };
 
 /// What the two kinds of connection have in common: the association and the handlers that wait for
@@ -55,6 +67,7 @@ class client_session : public transport::context_member {
     /// @return the call id to cancel it by; 0 if it has failed already.
     std::uint32_t call(const call_request& request, std::vector<std::byte> stub,
                        completion_ptr done);
+    /// Asks the server to stop a call; given up after client_options::cancel_wait.
     void cancel(std::uint32_t call_id);
 
     /// Drops what waits: handlers may own the client, and with it this session.
@@ -86,12 +99,24 @@ class client_session : public transport::context_member {
     void process(dcerpc::shutdown_requested&) {}
     failure explain(std::error_code code, const char* detail, bool did_not_execute) const;
 
+    struct waiting_call {
+        completion_ptr done;
+        std::optional<transport::time_point> gives_up_at{};
+        bool is_cancelled = false; ///< By the caller.
+    };
+    void give_up_at(std::uint32_t call_id, waiting_call& call, transport::time_point when);
+    void arm_timer();
+    void on_timer();
+
     struct waiting_context {
         std::shared_ptr<std::uint16_t> out;
         completion_ptr done;
     };
     std::unordered_map<std::uint16_t, waiting_context> contexts_;
-    std::unordered_map<std::uint32_t, completion_ptr> calls_;
+    std::unordered_map<std::uint32_t, waiting_call> calls_;
+    std::multimap<transport::time_point, std::uint32_t> give_up_;
+    transport::timer timer_;
+    std::optional<transport::time_point> timer_for_;
     dcerpc::client_event_list events_;
     std::vector<std::byte> contiguous_;
     std::vector<completion_ptr>

@@ -145,6 +145,8 @@ class server_association {
     /// Calls that are being received, executed or answered.
     [[nodiscard]] std::size_t calls() const noexcept { return calls_.size(); }
     [[nodiscard]] std::uint32_t assoc_group_id() const noexcept { return assoc_group_id_; }
+    /// Stub bytes of answers that wait to be written.
+    [[nodiscard]] std::size_t answer_bytes() const noexcept { return answer_bytes_; }
     /// Bytes of the largest fragment we send, as negotiated.
     [[nodiscard]] std::size_t fragment_bytes() const noexcept { return xmit_frag_; }
     /// @return whether PDU headers of signed calls are signed.
@@ -239,6 +241,7 @@ class server_association {
     security_entry* default_security_ = nullptr; ///< Of requests without a verifier.
     security_entry* handshake_ = nullptr;        ///< Has begun and is not finished.
     std::vector<std::byte> unsealed_{};
+    std::size_t answer_bytes_ = 0;
     std::error_code output_error_{};
     std::string refusal_{};
     std::uint32_t assoc_group_id_ = 0;

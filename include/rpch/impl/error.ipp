@@ -69,6 +69,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::bad_opnum: return "the interface has no such operation";
     case errc::fragment_order: return "fragments that do not belong together";
     case errc::call_cancelled: return "the caller cancelled the call";
+    case errc::call_timeout: return "the call was not answered within its deadline";
     case errc::call_fault: return "the server answered with a fault PDU";
     case errc::association_closed: return "the association is gone; the call was not or may have been executed";
     case errc::security_not_supported: return "an authentication level or mechanism this build does not have";

@@ -2,15 +2,20 @@
 #ifndef RPCH_SERVER_CALL_CONTEXT_HPP
 #define RPCH_SERVER_CALL_CONTEXT_HPP
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <rpch/core/uuid.hpp>
 #include <rpch/dcerpc/server_association.hpp>
 #include <rpch/dcerpc/string_binding.hpp>
 #include <rpch/transport/executor.hpp>
+
+#include <asio/cancellation_signal.hpp>
 
 namespace rpch::inline RPCH_ABI {
 
@@ -25,14 +30,47 @@ struct connection_info {
     std::uint32_t association_group = 0;
 };
 
+/// What changes about a call while its handler runs.
+class call_state {
+  public:
+    /// @param released  called when nobody has anything to do with the call any more.
+    explicit call_state(std::function<void()> released) : released_(std::move(released)) {}
+    call_state(const call_state&) = delete;
+    call_state& operator=(const call_state&) = delete;
+    ~call_state() {
+        if (released_) released_();
+    }
+
+    [[nodiscard]] bool is_cancelled() const noexcept { return cancelled_; }
+    void on_cancel(std::function<void()> then) {
+        if (cancelled_) return then();
+        then_ = std::move(then);
+    }
+    [[nodiscard]] asio::cancellation_slot slot() noexcept { return signal_.slot(); }
+    /// On the strand, once or several times.
+    void cancel() {
+        if (cancelled_.exchange(true)) return;
+        signal_.emit(asio::cancellation_type::terminal);
+        if (const auto then = std::exchange(then_, nullptr)) then();
+    }
+
+  private:
+    std::atomic<bool> cancelled_{false};
+    asio::cancellation_signal signal_;
+    std::function<void()> then_;
+    std::function<void()> released_;
+};
+
 /// One call, as its handler sees it. Good until the handler has answered.
 class call_context {
   public:
     call_context(std::shared_ptr<const connection_info> connection, std::uint32_t call_id,
                  std::uint16_t opnum, std::optional<uuid> object, transport::executor on,
-                 std::shared_ptr<const dcerpc::call_security> security = nullptr)
+                 std::shared_ptr<const dcerpc::call_security> security = nullptr,
+                 std::shared_ptr<call_state> state = nullptr)
         : connection_(std::move(connection)),
           security_(std::move(security)),
+          state_(std::move(state)),
           object_(object),
           executor_(std::move(on)),
           call_id_(call_id),
@@ -55,12 +93,25 @@ class call_context {
     [[nodiscard]] auth::authentication_level level() const noexcept {
         return security_ ? security_->level : auth::authentication_level::none;
     }
+    /// @return whether the caller has asked to stop the call (co_cancel), has given it up
+    /// (orphaned) or is gone with its connection. A handler may go on; one that stops answers with
+    /// rpc_status::nca_fault_cancel. Thread-safe.
+    [[nodiscard]] bool is_cancelled() const noexcept { return state_ && state_->is_cancelled(); }
+    /// Has `then` called, on the server's strand, when is_cancelled() becomes true; at once if it
+    /// is. Replaces what was given before. On the strand. Coroutine handlers need none: what they
+    /// wait for is cancelled (asio::cancellation_type::terminal).
+    void on_cancel(std::function<void()> then) {
+        if (state_) state_->on_cancel(std::move(then));
+    }
+    /// For handlers that are coroutines. @return null outside a server.
+    [[nodiscard]] const std::shared_ptr<call_state>& state() const noexcept { return state_; }
     /// @return the executor of the server; timers and work of a handler belong there.
     [[nodiscard]] const transport::executor& get_executor() const noexcept { return executor_; }
 
   private:
     std::shared_ptr<const connection_info> connection_;
     std::shared_ptr<const dcerpc::call_security> security_;
+    std::shared_ptr<call_state> state_;
     std::optional<uuid> object_;
     transport::executor executor_;
     std::uint32_t call_id_;

@@ -17,7 +17,9 @@
 #include <rpch/server/call_context.hpp>
 
 #include <asio/awaitable.hpp>
+#include <asio/bind_cancellation_slot.hpp>
 #include <asio/co_spawn.hpp>
+#include <asio/error.hpp>
 
 namespace rpch::inline RPCH_ABI {
 
@@ -68,9 +70,13 @@ using raw_handler = std::function<void(call_context&, std::vector<std::byte> stu
 /// The operations of one interface; opnum is the index, empty functions are not offered.
 struct interface_entry {
     interface_id id;
-    std::vector<raw_handler> operations;
+    std::vector<raw_handler> operations{};
     /// Serves operations that have no handler of their own; may be empty.
-    raw_handler fallback;
+    raw_handler fallback{};
+    /// Calls of the interface that may be executed at the same time, on all connections together,
+    /// and the stub bytes they may have; more are refused with nca_s_server_too_busy, unexecuted.
+    std::size_t calls_max = SIZE_MAX;
+    std::size_t call_bytes_max = SIZE_MAX;
     /// Of the calls; empty: that of the settings.
     std::optional<auth::authentication_level> minimum_level{};
 };
@@ -82,7 +88,7 @@ class handler_registry {
     interface_entry& entry(const interface_id& id) {
         for (auto& each : interfaces_)
             if (each->id == id) return *each;
-        interfaces_.push_back(std::make_unique<interface_entry>(interface_entry{id, {}, {}, {}}));
+        interfaces_.push_back(std::make_unique<interface_entry>(interface_entry{.id = id}));
         ids_.push_back(id);
         return *interfaces_.back();
     }
@@ -122,6 +128,9 @@ inline rpc_status status_of(const std::exception_ptr& thrown) noexcept {
         return fault.status();
     } catch (const std::bad_alloc&) {
         return rpc_status::nca_fault_remote_no_memory;
+    } catch (const std::system_error& error) {
+        return error.code() == asio::error::operation_aborted ? rpc_status::nca_fault_cancel
+                                                              : rpc_status::nca_fault_unspec;
     } catch (...) {
         return rpc_status::nca_fault_unspec;
     }
@@ -207,10 +216,16 @@ raw_handler make_handler(Function function) {
         using returned = decltype(detail::apply_handler(*shared, call, std::move(*arguments)));
         if constexpr (detail::is_awaitable<std::decay_t<returned>>::value) {
             const auto on = call.get_executor();
-            asio::co_spawn(on,
-                           detail::run_coroutine<Operation>(shared, call, std::move(*arguments),
-                                                            std::move(answer)),
-                           [](const std::exception_ptr&) {});
+            auto work = detail::run_coroutine<Operation>(shared, call, std::move(*arguments),
+                                                         std::move(answer));
+            const auto state = call.state();
+            // The state holds the signal, and must outlive what listens to it.
+            auto done = [state](const std::exception_ptr&) {};
+            if (state)
+                asio::co_spawn(on, std::move(work),
+                               asio::bind_cancellation_slot(state->slot(), std::move(done)));
+            else
+                asio::co_spawn(on, std::move(work), std::move(done));
         } else {
             try {
                 if constexpr (std::is_void_v<returned>) {

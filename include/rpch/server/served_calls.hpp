@@ -2,9 +2,13 @@
 #ifndef RPCH_SERVER_SERVED_CALLS_HPP
 #define RPCH_SERVER_SERVED_CALLS_HPP
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <system_error>
+#include <unordered_map>
 #include <vector>
 
 #include <rpch/core/split_view.hpp>
@@ -21,6 +25,14 @@ struct served_interfaces {
     dcerpc::association_groups groups;
     transport::executor executor;
     dcerpc::server_association_options options;
+    std::size_t pending_bytes_max = limits::pending_bytes_max;
+
+    /// What the calls of an interface take now. Handlers may let go of a call on any thread.
+    struct usage {
+        std::atomic<std::size_t> calls{0};
+        std::atomic<std::size_t> bytes{0};
+    };
+    std::deque<usage> in_use{}; ///< By the index of the interface.
 
     explicit served_interfaces(std::uint32_t first_group) : groups(first_group) {}
 };
@@ -39,18 +51,35 @@ class served_calls {
     void respond(std::uint32_t call_id, std::vector<std::byte> stub);
     void fault(std::uint32_t call_id, rpc_status status);
 
+    /// Tells the handlers of all calls that nobody waits for them any more.
+    void cancel_all();
+    /// @return whether so much is pending that no more should be read from the connection.
+    [[nodiscard]] bool is_full() const noexcept {
+        return executing_bytes_ + association_.answer_bytes() > shared_->pending_bytes_max;
+    }
+
     [[nodiscard]] dcerpc::server_association& association() noexcept { return association_; }
     void set_client_address(std::string address) { info_->client_address = std::move(address); }
     [[nodiscard]] const connection_info& info() const noexcept { return *info_; }
 
   private:
     void dispatch(dcerpc::call_received& call, const std::shared_ptr<call_sink>& sink);
+    [[nodiscard]] std::shared_ptr<call_state> admit(const dcerpc::call_received& call);
+    void cancel(std::uint32_t call_id);
+    void forget(std::uint32_t call_id);
+
+    struct running {
+        std::shared_ptr<call_state> state;
+        std::size_t bytes = 0;
+    };
 
     std::shared_ptr<served_interfaces> shared_;
     std::shared_ptr<connection_info> info_;
     dcerpc::server_association association_;
     dcerpc::server_event_list events_;
     std::vector<std::byte> contiguous_;
+    std::unordered_map<std::uint32_t, running> running_;
+    std::size_t executing_bytes_ = 0;
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

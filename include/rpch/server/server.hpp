@@ -50,6 +50,16 @@ class server {
         registry().entry(id).minimum_level = level;
     }
 
+    /// Limits what the calls of one interface may take of the server: how many are executed at the
+    /// same time, on all connections together, and how many stub bytes they have; what comes above
+    /// is refused with nca_s_server_too_busy, unexecuted. Before the first `listen`.
+    void limit_calls(const interface_id& id, std::size_t calls_max,
+                     std::size_t call_bytes_max = SIZE_MAX) {
+        interface_entry& e = registry().entry(id);
+        e.calls_max = calls_max;
+        e.call_bytes_max = call_bytes_max;
+    }
+
     /// Listens on `ncacn_http:ADDRESS[PORT]` (behind an RPC proxy) or `ncacn_ip_tcp:ADDRESS[PORT]`.
     /// Port 0 lets the system choose. May be called several times.
     /// @return the port that is listened on.

@@ -33,6 +33,9 @@ struct server_settings {
     std::chrono::milliseconds pairing_wait = limits::pairing_wait;
     /// From TCP accept to the first whole PDU.
     std::chrono::milliseconds first_pdu_wait = limits::first_pdu_wait;
+    /// Above so many stub bytes of calls that are executed or whose answers wait to be sent, no
+    /// more is read from their connection, and flow control makes the client wait.
+    std::size_t pending_bytes_max = limits::pending_bytes_max;
     /// The OUT channel is replaced when fewer bytes of its lifetime are left; 0 chooses.
     std::uint64_t replace_out_below = 0;
     /// A replacement of a channel that takes longer ends the virtual connection.

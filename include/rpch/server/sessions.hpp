@@ -79,6 +79,7 @@ class virtual_connection final : public transport::server_side, public call_sink
     std::shared_ptr<server_shared> shared_;
     served_calls calls_;
     std::error_code association_ended_;
+    std::size_t withheld_ = 0; // consumed and not yet said so: the calls have enough to do
 };
 
 /// A client on `ncacn_ip_tcp`.
@@ -111,6 +112,7 @@ class tcp_connection final : public transport::link_owner,
     transport::timer timer_;
     connection_count count_;
     bool busy_ = false;
+    bool paused_ = false;     // the calls have enough to do
     bool within_pdu_ = false; // some of a PDU has come, not all
 };
 

@@ -17,7 +17,8 @@ RPCH_DECL client_session::client_session(std::shared_ptr<transport::strand_conte
     : context_member(context->on),
       context_(std::move(context)),
       options_(std::move(options)),
-      association_(association_options_of(options_)) {}
+      association_(association_options_of(options_)),
+      timer_(context_->on) {}
 
 RPCH_DECL void client_session::bind(const interface_id& id,
                                     std::shared_ptr<std::uint16_t> context_out,
@@ -58,18 +59,76 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
     options.context = request.context;
     options.opnum = request.opnum;
     options.security = security_;
-    options.object = request.object ? request.object : object_;
+    options.object = request.parameters.object ? request.parameters.object : object_;
+    options.maybe = request.parameters.maybe;
+    if (request.ticket && request.ticket->is_cancelled) {
+        done->complete_later(explain(errc::call_cancelled, "cancelled before it was sent", true));
+        return 0;
+    }
     const auto id = association_.begin_call(options, std::move(stub));
     if (!id) {
         done->complete_later(explain(id.error(), "", true));
         return 0;
     }
-    calls_.emplace(*id, std::move(done));
+    if (options.maybe) { // nothing more is ever told of it
+        done->complete_later({});
+        kick_output();
+        return 0;
+    }
+    waiting_call& made = calls_[*id];
+    made.done = std::move(done);
+    if (request.ticket) {
+        request.ticket->session = shared_session();
+        request.ticket->call_id = *id;
+    }
+    const auto own = request.parameters.deadline;
+    const auto deadline = own.count() != 0 ? own : options_.call_deadline;
+    if (deadline.count() > 0) give_up_at(*id, made, transport::clock::now() + deadline);
     kick_output();
     return *id;
 }
 
+/// Moves the time at which a call is given up, if that is earlier than it was.
+RPCH_DECL void client_session::give_up_at(std::uint32_t call_id, waiting_call& call,
+                                          transport::time_point when) {
+    if (call.gives_up_at && *call.gives_up_at <= when) return;
+    call.gives_up_at = when; // an older entry of the queue finds another time here and is dropped
+    give_up_.emplace(when, call_id);
+    arm_timer();
+}
+
+/// One timer for all calls, set only when its time moves forward: calls that are answered leave
+/// their entries behind, which go when their time has come.
+RPCH_DECL void client_session::arm_timer() {
+    if (give_up_.empty() || (timer_for_ && *timer_for_ <= give_up_.begin()->first)) return;
+    timer_for_ = give_up_.begin()->first;
+    timer_.expires_at(*timer_for_);
+    timer_.async_wait([weak = std::weak_ptr(shared_session())](std::error_code ec) {
+        const auto self = weak.lock();
+        if (!ec && self) self->on_timer();
+    });
+}
+
+RPCH_DECL void client_session::on_timer() {
+    timer_for_.reset();
+    const auto now = transport::clock::now();
+    while (!give_up_.empty() && give_up_.begin()->first <= now) {
+        const auto [when, call_id] = *give_up_.begin();
+        give_up_.erase(give_up_.begin());
+        const auto found = calls_.find(call_id);
+        if (found == calls_.end() || found->second.gives_up_at != when) continue;
+        association_.abandon(call_id, events_);
+    }
+    process_events();
+    kick_output();
+    arm_timer();
+}
+
 RPCH_DECL void client_session::cancel(std::uint32_t call_id) {
+    const auto found = calls_.find(call_id);
+    if (found == calls_.end()) return;
+    found->second.is_cancelled = true;
+    give_up_at(call_id, found->second, transport::clock::now() + options_.cancel_wait);
     association_.cancel(call_id, events_);
     process_events();
     kick_output();
@@ -127,7 +186,7 @@ RPCH_DECL void client_session::process(dcerpc::security_ready& event) {
 RPCH_DECL void client_session::process(dcerpc::call_completed& event) {
     const auto found = calls_.find(event.call_id);
     if (found == calls_.end()) return;
-    const completion_ptr done = std::move(found->second);
+    const completion_ptr done = std::move(found->second.done);
     calls_.erase(found);
     done->complete({}, {std::move(event.stub), event.order});
 }
@@ -135,9 +194,12 @@ RPCH_DECL void client_session::process(dcerpc::call_completed& event) {
 RPCH_DECL void client_session::process(dcerpc::call_failed& event) {
     const auto found = calls_.find(event.call_id);
     if (found == calls_.end()) return;
-    const completion_ptr done = std::move(found->second);
+    const completion_ptr done = std::move(found->second.done);
+    // Nobody cancelled it, so its deadline did.
+    const bool is_late = event.error == errc::call_cancelled && !found->second.is_cancelled;
     calls_.erase(found);
-    failure why = ended_ ? ended_ : explain(event.error, event.detail, event.did_not_execute);
+    const std::error_code error = is_late ? make_error_code(errc::call_timeout) : event.error;
+    failure why = ended_ ? ended_ : explain(error, event.detail, event.did_not_execute);
     why.did_not_execute = event.did_not_execute;
     last_failure_ = why;
     done->complete(why, {});
@@ -147,6 +209,7 @@ RPCH_DECL void client_session::on_ended(failure why) {
     if (ended_) return;
     ended_ = why;
     last_failure_ = std::move(why);
+    timer_.cancel();
     association_.close(ended_.code, events_);
     process_events();
 }

@@ -36,6 +36,7 @@ RPCH_DECL std::error_code server_association::respond(std::uint32_t call_id,
         return errc::too_large;
     }
     c.answer = std::move(stub);
+    answer_bytes_ += c.answer.size();
     c.at = call_state::answering;
     ready_.push(call_id);
     return {};
@@ -71,6 +72,7 @@ RPCH_DECL void server_association::end(std::error_code why) {
     state_ = state::closed;
     closed_with_ = why;
     calls_.clear();
+    answer_bytes_ = 0;
     ready_.clear();
     contexts_.clear();
     groups_.leave(std::exchange(assoc_group_id_, 0));
@@ -512,7 +514,10 @@ RPCH_DECL std::error_code server_association::on_notice(byte_view pdu, const com
         out.emplace_back(call_orphaned{c->id});
         return {};
     }
-    if (c->at == call_state::answering) ready_.remove(c->id);
+    if (c->at == call_state::answering) {
+        ready_.remove(c->id);
+        answer_bytes_ -= c->answer.size() - c->sent;
+    }
     static_cast<void>(c->arguments.take(budget_));
     calls_.erase(c->id);
     return {};
@@ -566,6 +571,7 @@ RPCH_DECL std::size_t server_association::write_output(byte_span out) {
         if (output_error_) return 0;
     }
     c.sent += fragment.stub.size();
+    answer_bytes_ -= fragment.stub.size();
     if (fragment.header.is_last()) {
         ready_.pop();
         calls_.erase(c.id);

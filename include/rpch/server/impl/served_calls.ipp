@@ -20,8 +20,14 @@ RPCH_DECL std::error_code served_calls::on_pdu(const core::split_view& pdu,
         whole = contiguous_;
     }
     const std::error_code ended = association_.on_pdu(whole, events_);
-    for (auto& event : events_)
-        if (auto* call = std::get_if<dcerpc::call_received>(&event)) dispatch(*call, sink);
+    for (auto& event : events_) {
+        if (auto* call = std::get_if<dcerpc::call_received>(&event))
+            dispatch(*call, sink);
+        else if (const auto* stop = std::get_if<dcerpc::call_cancelled>(&event))
+            cancel(stop->call_id);
+        else if (const auto* gone = std::get_if<dcerpc::call_orphaned>(&event))
+            cancel(gone->call_id);
+    }
     events_.clear();
     return ended;
 }
@@ -30,9 +36,13 @@ RPCH_DECL void served_calls::dispatch(dcerpc::call_received& call,
                                       const std::shared_ptr<call_sink>& sink) {
     const raw_handler* handler = shared_->registry.find(call.interface, call.opnum);
     if (handler == nullptr) return fault(call.call_id, rpc_status::nca_op_rng_error);
+    auto state = admit(call);
+    if (!state)
+        return static_cast<void>(
+            association_.fault(call.call_id, rpc_status::nca_server_too_busy, true));
     info_->association_group = association_.assoc_group_id();
     call_context context(info_, call.call_id, call.opnum, call.object, shared_->executor,
-                         std::move(call.security));
+                         std::move(call.security), std::move(state));
     responder answer(sink, call.call_id);
     try {
         (*handler)(context, std::move(call.stub), call.order, std::move(answer));
@@ -41,11 +51,51 @@ RPCH_DECL void served_calls::dispatch(dcerpc::call_received& call,
     }
 }
 
+/// Counts a call for its interface and its connection.
+/// @return null if its interface has as many as it may.
+RPCH_DECL std::shared_ptr<call_state> served_calls::admit(const dcerpc::call_received& call) {
+    const interface_entry& e = shared_->registry.at(call.interface);
+    served_interfaces::usage& used = shared_->in_use[call.interface];
+    const std::size_t bytes = call.stub.size();
+    if (used.calls >= e.calls_max || used.bytes + bytes > e.call_bytes_max) return nullptr;
+    ++used.calls;
+    used.bytes += bytes;
+    auto state = std::make_shared<call_state>([shared = shared_, &used, bytes] {
+        --used.calls;
+        used.bytes -= bytes;
+    });
+    executing_bytes_ += bytes;
+    running_.insert_or_assign(call.call_id, running{state, bytes});
+    return state;
+}
+
+RPCH_DECL void served_calls::cancel(std::uint32_t call_id) {
+    const auto found = running_.find(call_id);
+    if (found == running_.end()) return;
+    const auto state = found->second.state; // the handler may answer from within
+    state->cancel();
+}
+
+RPCH_DECL void served_calls::cancel_all() {
+    const auto all = std::exchange(running_, {});
+    executing_bytes_ = 0;
+    for (const auto& [id, each] : all) each.state->cancel();
+}
+
+RPCH_DECL void served_calls::forget(std::uint32_t call_id) {
+    const auto found = running_.find(call_id);
+    if (found == running_.end()) return;
+    executing_bytes_ -= found->second.bytes;
+    running_.erase(found);
+}
+
 RPCH_DECL void served_calls::respond(std::uint32_t call_id, std::vector<std::byte> stub) {
+    forget(call_id);
     static_cast<void>(association_.respond(call_id, std::move(stub)));
 }
 
 RPCH_DECL void served_calls::fault(std::uint32_t call_id, rpc_status status) {
+    forget(call_id);
     // A fault that says the operation does not exist also says that nothing ran. [MS-RPCE] 2.2.2.3
     static_cast<void>(association_.fault(call_id, status, status == rpc_status::nca_op_rng_error));
 }

@@ -44,6 +44,7 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
         auto& options = shared->interfaces->options;
         options.limits.fragment_bytes = shared->settings.max_fragment;
         options.security = shared->settings.rpc_security;
+        shared->interfaces->pending_bytes_max = shared->settings.pending_bytes_max;
         options.require_header_signing = shared->settings.require_header_signing;
     }
 
@@ -59,6 +60,7 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
                 const interface_entry& e = interfaces.registry.at(i);
                 interfaces.offered.push_back(
                     {e.id, {}, e.minimum_level.value_or(shared->settings.minimum_level)});
+                interfaces.in_use.emplace_back();
             }
         return interfaces;
     }

@@ -39,6 +39,7 @@ RPCH_DECL virtual_connection::virtual_connection(std::shared_ptr<server_shared> 
 RPCH_DECL void virtual_connection::end() {
     shut();
     calls_.association().close(errc::operation_aborted);
+    calls_.cancel_all();
 }
 
 RPCH_DECL void virtual_connection::opened() {
@@ -50,12 +51,15 @@ RPCH_DECL void virtual_connection::opened() {
 RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
     const std::size_t size = pdu.view.size();
     if (!association_ended_) association_ended_ = calls_.on_pdu(pdu.view, self());
-    mutable_machine().on_consumed(size, now(), actions());
+    withheld_ += size;
 }
 
 RPCH_DECL void virtual_connection::produce() {
     transport::link* out = at(channel::leg::out_tcp);
     pull(calls_.association(), channel::leg::out_tcp);
+    // Acknowledgements are what makes a client send more.
+    if (withheld_ != 0 && !calls_.is_full())
+        mutable_machine().on_consumed(std::exchange(withheld_, 0), now(), actions());
     if (!association_ended_) association_ended_ = calls_.association().output_error();
     if (association_ended_ && !is_shut()) {
         if (out != nullptr) out->flush(); // a bind_nak or fault that says why
@@ -70,6 +74,7 @@ RPCH_DECL void virtual_connection::failed(std::error_code why, channel::leg wher
                  std::string(channel::name(where)) + ": " + why.message() +
                  (detail.empty() || detail == why.message() ? "" : " (" + detail + ")"));
     calls_.association().close(why);
+    calls_.cancel_all();
 }
 
 RPCH_DECL void virtual_connection::respond(std::uint32_t call_id, std::vector<std::byte> stub) {
@@ -117,6 +122,11 @@ RPCH_DECL void tcp_connection::on_input(transport::link& from) {
     busy_ = true;
     std::error_code ended;
     while (!ended && link_) {
+        if (calls_.is_full()) {
+            paused_ = true;
+            from.want_input(false);
+            break;
+        }
         const auto pdu = from.next_pdu(UINT64_MAX);
         if (!pdu)
             ended = pdu.error();
@@ -145,8 +155,13 @@ RPCH_DECL void tcp_connection::send() {
         }
         if (const auto ec = association.output_error()) return finish(ec);
         link_->flush();
-        if (link_->output_pending() || !association.has_output()) return;
+        if (!link_ || link_->output_pending() || !association.has_output()) break;
     }
+    if (!link_ || !paused_ || calls_.is_full()) return;
+    paused_ = false;
+    const auto kept = link_;
+    kept->want_input(true);
+    on_input(*kept); // what came before the pause
 }
 
 RPCH_DECL void tcp_connection::log(std::error_code why) const {
@@ -160,6 +175,7 @@ RPCH_DECL void tcp_connection::finish(std::error_code why) {
     link_->finish();
     link_.reset();
     calls_.association().close(why);
+    calls_.cancel_all();
 }
 
 RPCH_DECL void tcp_connection::end() {
@@ -167,6 +183,7 @@ RPCH_DECL void tcp_connection::end() {
     if (link_) link_->close();
     link_.reset();
     calls_.association().close(errc::operation_aborted);
+    calls_.cancel_all();
 }
 
 RPCH_DECL void tcp_connection::on_closed(transport::link&, std::error_code why) {
@@ -174,6 +191,7 @@ RPCH_DECL void tcp_connection::on_closed(transport::link&, std::error_code why) 
     timer_.cancel();
     link_.reset();
     calls_.association().close(why);
+    calls_.cancel_all();
 }
 
 RPCH_DECL void tcp_connection::respond(std::uint32_t call_id, std::vector<std::byte> stub) {

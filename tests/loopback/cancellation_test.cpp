@@ -1,0 +1,210 @@
+// Calls that are cancelled, late, unanswered or too many, and what client and server make of them.
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <asio/cancellation_signal.hpp>
+
+#include "tests/support/stack.hpp"
+
+namespace {
+
+using rpch::errc;
+using rpch::rpc_status;
+using test::probe;
+using namespace std::chrono_literals;
+
+enum class way { tcp, http };
+std::string binding_of(const test::stack& all, way by) {
+    return by == way::tcp ? all.tcp_binding() : all.binding();
+}
+
+} // namespace
+
+TEST_CASE("A cancelled call stops the coroutine that serves it, and gets its fault") {
+    for (const way by : {way::tcp, way::http}) {
+        test::stack all;
+        test::caller caller(all, binding_of(all, by));
+        REQUIRE(caller.open());
+        asio::cancellation_signal stop;
+        const auto call = caller.begin(probe::sleep::opnum, {}, {}, stop.slot());
+        all.run_until([] { return false; }, 50ms);
+        CHECK(call->done == 0);
+        stop.emit(asio::cancellation_type::terminal);
+        REQUIRE(all.run_until([&] { return call->done != 0; }));
+        CHECK(call->done == 1);
+        CHECK(call->why.code == rpc_status::nca_fault_cancel);
+        CHECK(all.slept == 1);
+        // The connection is as good as before.
+        CHECK_FALSE(caller.call(probe::echo, test::pattern(100))->why);
+    }
+}
+
+TEST_CASE("A call that was cancelled before it was sent does not reach the server") {
+    test::stack all;
+    test::caller caller(all, all.tcp_binding());
+    asio::cancellation_signal stop;
+    // The connection is not open yet.
+    const auto call = caller.begin(probe::hold, {}, {}, stop.slot());
+    stop.emit(asio::cancellation_type::terminal);
+    REQUIRE(all.run_until([&] { return call->done != 0; }));
+    CHECK(call->why.code == errc::call_cancelled);
+    CHECK(call->why.did_not_execute);
+    REQUIRE(caller.open());
+    CHECK_FALSE(caller.call(probe::echo, {})->why);
+    CHECK(all.held.empty());
+}
+
+TEST_CASE("A server that does not heed a cancel is left to itself after cancel_wait") {
+    for (const way by : {way::tcp, way::http}) {
+        test::stack all;
+        auto options = all.options();
+        options.cancel_wait = 50ms;
+        test::caller caller(all, binding_of(all, by), options);
+        REQUIRE(caller.open());
+        asio::cancellation_signal stop;
+        const auto call = caller.begin(probe::hold, test::pattern(40'000), {}, stop.slot());
+        REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+        int told = 0;
+        all.held[0].call.on_cancel([&] { ++told; });
+        CHECK_FALSE(all.held[0].call.is_cancelled());
+        stop.emit(asio::cancellation_type::partial);
+        REQUIRE(all.run_until([&] { return call->done != 0; }));
+        CHECK(call->why.code == errc::call_cancelled);
+        CHECK_FALSE(call->why.did_not_execute);
+        REQUIRE(all.run_until([&] { return told != 0; }));
+        CHECK(all.held[0].call.is_cancelled());
+        // What it answers all the same goes nowhere, and disturbs nobody.
+        all.held[0].answer.respond(test::pattern(30'000));
+        CHECK_FALSE(caller.call(probe::echo, test::pattern(20'000))->why);
+        CHECK(told == 1);
+        CHECK(call->done == 1);
+    }
+}
+
+TEST_CASE("A deadline gives a call up: of the call, or of all calls of a client") {
+    for (const bool of_call : {true, false}) {
+        test::stack all;
+        auto options = all.options();
+        if (!of_call) options.call_deadline = 50ms;
+        test::caller caller(all, all.tcp_binding(), options);
+        REQUIRE(caller.open());
+        asio::cancellation_signal unused;
+        const auto begun = std::chrono::steady_clock::now();
+        rpch::call_parameters own;
+        if (of_call) own.deadline = 50ms;
+        std::vector<std::shared_ptr<test::outcome>> calls;
+        for (int i = 0; i < 5; ++i) calls.push_back(caller.begin(probe::hold, {}, own, {}));
+        // One that has the time it needs.
+        rpch::call_parameters patient;
+        patient.deadline = 30s;
+        const auto other = caller.begin(probe::hold, {}, patient, {});
+        for (const auto& call : calls) {
+            REQUIRE(all.run_until([&] { return call->done != 0; }));
+            CHECK(call->why.code == errc::call_timeout);
+            CHECK(call->at - begun >= 50ms);
+        }
+        CHECK(other->done == 0);
+        REQUIRE(all.run_until([&] { return all.held.size() == 6; }));
+        REQUIRE(all.run_until([&] { return all.held[0].call.is_cancelled(); }));
+        all.held[5].answer.respond({});
+        REQUIRE(all.run_until([&] { return other->done != 0; }));
+        CHECK_FALSE(other->why);
+    }
+}
+
+TEST_CASE("A maybe call completes at once and is executed all the same") {
+    test::stack all;
+    test::caller caller(all, all.binding());
+    REQUIRE(caller.open());
+    rpch::call_parameters maybe;
+    maybe.maybe = true;
+    const auto call = caller.begin(probe::hold, test::pattern(10), maybe, {});
+    REQUIRE(all.run_until([&] { return call->done != 0; }));
+    CHECK_FALSE(call->why);
+    CHECK(call->stub.empty());
+    REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+    all.held[0].answer.respond(test::pattern(100)); // dropped
+    CHECK_FALSE(caller.call(probe::echo, {})->why);
+    CHECK(call->done == 1);
+}
+
+TEST_CASE("Handlers learn that the client of their call is gone") {
+    for (const way by : {way::tcp, way::http}) {
+        test::stack all;
+        auto caller = std::make_unique<test::caller>(all, binding_of(all, by));
+        REQUIRE(caller->open());
+        const auto held = caller->begin(probe::hold, {});
+        const auto asleep = caller->begin(probe::sleep::opnum, {});
+        REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+        caller->close();
+        REQUIRE(all.run_until([&] { return all.held[0].call.is_cancelled() && all.slept == 1; }));
+        CHECK(held->done == 1);
+        CHECK(held->why.code == errc::operation_aborted);
+    }
+}
+
+TEST_CASE("Calls above the limits of their interface are refused unexecuted, then let in again") {
+    test::stack all(
+        {.prepare_server = [](rpch::server& server) { server.limit_calls(probe::id, 3, 1000); }});
+    test::caller one(all, all.tcp_binding()), two(all, all.binding());
+    REQUIRE(one.open());
+    REQUIRE(two.open());
+    std::vector<std::shared_ptr<test::outcome>> calls;
+    for (int i = 0; i < 3; ++i) calls.push_back(one.begin(probe::hold, {}));
+    REQUIRE(all.run_until([&] { return all.held.size() == 3; }));
+    const auto refused = two.call(probe::echo, {}); // another connection's count as well
+    CHECK(refused->why.code == rpc_status::nca_server_too_busy);
+    CHECK(refused->why.did_not_execute);
+    all.held.clear(); // the responders are dropped, which answers
+    for (const auto& call : calls) REQUIRE(all.run_until([&] { return call->done != 0; }));
+    CHECK_FALSE(two.call(probe::echo, test::pattern(1000))->why);
+    CHECK(two.call(probe::echo, test::pattern(1001))->why.code == rpc_status::nca_server_too_busy);
+    // A call of a connection that is gone is counted until its handler lets go of it.
+    auto gone = std::make_unique<test::caller>(all, all.tcp_binding());
+    REQUIRE(gone->open());
+    for (int i = 0; i < 3; ++i) calls.push_back(gone->begin(probe::hold, {}));
+    REQUIRE(all.run_until([&] { return all.held.size() == 3; }));
+    gone->close();
+    REQUIRE(all.run_until([&] { return all.held[2].call.is_cancelled(); }));
+    CHECK(one.call(probe::echo, {})->why.code == rpc_status::nca_server_too_busy);
+    all.held.clear();
+    CHECK_FALSE(one.call(probe::echo, {})->why);
+}
+
+TEST_CASE("A server that has enough to do reads no more, and the client waits") {
+    for (const way by : {way::tcp, way::http}) {
+        constexpr std::size_t size = 64 * 1024;
+        constexpr std::size_t calls = 40;
+        test::stack all({.window = 16 * 1024, .adjust_server = [](rpch::server_settings& s) {
+                             s.pending_bytes_max = 4 * size;
+                         }});
+        test::caller caller(all, binding_of(all, by));
+        REQUIRE(caller.open());
+        std::vector<std::shared_ptr<test::outcome>> begun;
+        for (std::size_t i = 0; i < calls; ++i)
+            begun.push_back(caller.begin(probe::hold, test::pattern(size, unsigned(i))));
+        REQUIRE(all.run_until([&] { return all.held.size() >= 5; }));
+        all.run_until([] { return false; }, 300ms);
+        // One call more than the limit, and what was in the window or the socket buffers before.
+        CHECK(all.held.size() >= 5);
+        CHECK(all.held.size() <= 12);
+        std::size_t answered = 0;
+        REQUIRE(all.run_until([&] {
+            for (; answered < all.held.size(); ++answered) {
+                auto stub = std::move(all.held[answered].stub);
+                all.held[answered].answer.respond(std::move(stub));
+            }
+            std::size_t done = 0;
+            for (const auto& each : begun) done += static_cast<std::size_t>(each->done);
+            return done == calls;
+        }));
+        for (std::size_t i = 0; i < calls; ++i) {
+            CHECK_FALSE(begun[i]->why);
+            CHECK(begun[i]->stub == test::pattern(size, unsigned(i)));
+        }
+    }
+}
