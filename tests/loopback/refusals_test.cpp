@@ -207,6 +207,21 @@ TEST_CASE("Mistakes of the caller are told before a byte is sent") {
         CHECK(rpch::client::start(all.binding(), options, why).error() == errc::bad_setting);
         CHECK(holds(why.detail, "executor"));
     }
+    SUBCASE("a window that is too small or too large") {
+        options.receive_window = 8191;
+        CHECK(rpch::client::start(all.binding(), options, why).error() == errc::bad_setting);
+        options.receive_window = 262'145;
+        CHECK(rpch::client::start(all.binding(), options, why).error() == errc::bad_setting);
+        CHECK(holds(why.detail, "receive_window"));
+    }
+    SUBCASE("fragments of more than half a window, or too small") {
+        options.max_fragment = 1431;
+        CHECK(rpch::client::start(all.binding(), options, why).error() == errc::bad_setting);
+        options.max_fragment = 4097;
+        options.receive_window = 8192;
+        CHECK(rpch::client::start(all.binding(), options, why).error() == errc::bad_setting);
+        CHECK(holds(why.detail, "half of receive_window"));
+    }
     CHECK(why.code);
     CHECK(all.proxy->connections() == 0);
 }

@@ -125,7 +125,7 @@ plan draw_usual(random& r) {
             return r.once_in(3) ? static_cast<std::uint32_t>(r.between(1432, most)) : usual;
         };
         each.in_fragment = fragment(in_most);
-        each.out_fragment = fragment(std::min(out_most, each.machine.receive_window));
+        each.out_fragment = fragment(std::min(out_most, each.machine.receive_window / 2));
         each.at_once = static_cast<std::uint32_t>(r.between(1, 6));
         const std::uint32_t sizes[] = {200, 4000, 20'000, 60'000};
         each.request_bytes = r.pick(sizes);
@@ -177,38 +177,32 @@ void make_lopsided(random& r, plan& p) {
         p.slow = {.delay_us = 5000, .more_us = 1'000'000, .cut = 4000, .room = 8192};
         p.is_quick = false;
     }
-    // An end that expects a PDU as large as its window confirms every one. OUT-H is not replaced
-    // then: no reserve of IN-H has room for that while the predecessor drains.
+    // A proxy or server that expects a PDU as large as its window confirms every one.
     const bool confirms_all = answers && r.once_in(6);
     p.server.receive_window = requests ? any() : small();
-    p.server.replace_out_below = confirms_all ? 1 : late();
+    p.server.replace_out_below = late();
     std::uint32_t in_most = p.server.receive_window;
     std::uint32_t out_most = 65'528;
-    bool tight = true; // what the OUT predecessor holds is confirmed within the reserve of IN-H
     for (proxy_plan& each : p.proxies) {
         each.in.receive_window = small();
         each.out.receive_window = r.once_in(3) ? any() : 65'536;
-        each.out.channel_lifetime = confirms_all ? 1U << 30U : shortest;
+        each.out.channel_lifetime = shortest;
         in_most = std::min(in_most, each.in.receive_window);
         out_most = std::min(out_most, each.out.receive_window);
-        if (each.out.receive_window > 65'536 && !confirms_all) tight = false;
     }
     const std::uint32_t takes[] = {0, 0, 50, 2000, 100'000, 1'000'000, 3'000'000};
     p.server_take_us = r.pick(takes);
     for (client_plan& each : p.clients) {
-        each.machine.receive_window = tight ? small() : 16'384;
+        each.machine.receive_window = small();
         each.machine.in_lifetime = shortest;
         each.machine.replace_in_below = late();
-        out_most = std::min(out_most, each.machine.receive_window);
+        out_most = std::min(out_most, each.machine.receive_window / 2);
         const auto fragment = [&](std::uint32_t most) {
             const std::uint32_t usual[] = {most, most, std::min(most, 5840U), 1432U};
             return r.pick(usual);
         };
-        // The larger of the two counts in either direction.
-        const std::uint32_t half =
-            confirms_all ? out_most : std::max(each.machine.receive_window / 2, 5840U);
-        each.in_fragment = fragment(std::min(in_most, half));
-        each.out_fragment = confirms_all ? out_most : fragment(std::min(out_most, half));
+        each.in_fragment = confirms_all ? in_most : fragment(in_most);
+        each.out_fragment = confirms_all ? out_most : fragment(out_most);
         const auto piece = [&] {
             const std::uint32_t usual[] = {48, 120, 300, 1000, 0};
             return r.pick(usual);

@@ -177,7 +177,9 @@ rpch::client_options stack::options() {
         out.allow_basic_over_plain = true;
     }
     if (options_.window) out.receive_window = *options_.window;
-    if (options_.fragment) out.max_fragment = *options_.fragment;
+    if (options_.fragment) // as large as the client's own window allows
+        out.max_fragment = static_cast<std::uint16_t>(
+            std::min<std::uint32_t>(*options_.fragment, out.receive_window / 2));
     return out;
 }
 

@@ -25,7 +25,9 @@ struct client_settings {
     rts::cookie in_channel{};
     rts::cookie out_channel{};
     rts::cookie association_group{};
-    /// ReceiveWindowSize for OUT-H, bytes.
+    /// ReceiveWindowSize for OUT-H, bytes. The upper layer must offer a max_recv_frag of at most
+    /// half of it ([C706] 12.6.4.3): the client acknowledges when less than half is advertised, and
+    /// never one by one, see draining_acknowledgements.
     std::uint32_t receive_window = limits::receive_window_max;
     /// Content-Length of the IN request, bytes.
     std::uint32_t in_lifetime = limits::channel_lifetime_default;
@@ -137,14 +139,17 @@ class client {
     std::error_code on_rpc(leg from, const core::split_view& pdu, action_list& out);
     std::error_code on_rts(leg from, const core::split_view& pdu, time_point now, action_list& out);
     /// Sends an RTS PDU on IN-H; keeps it for the successor when that would leave the channel less
-    /// than `reserve`.
+    /// than `reserve`. While the predecessor of OUT-H drains, nothing but acknowledgements may take
+    /// what A7 has left for them.
     std::error_code send_on_in(rts::shape kind, const rts::wire& pdu, time_point now,
                                action_list& out, std::uint64_t reserve = in_handover_bytes);
     /// What OUT_R*/A7 leaves of the IN channel: A5, and the acknowledgements that the predecessor
     /// of OUT-H needs.
     [[nodiscard]] std::uint64_t draining_reserve() const noexcept;
-    /// What each of these acknowledgements confirms at least, bytes.
-    [[nodiscard]] std::uint32_t confirmed_at_once() const noexcept;
+    /// @return whether A7 was sent, and the predecessor of OUT-H still brings something.
+    [[nodiscard]] bool out_drains() const noexcept {
+        return out_ == out_state::opened_a10w || out_ == out_state::b3w;
+    }
     void replace_in_if_due(time_point now, action_list& out);
     void replace_in(time_point now, action_list& out);
     std::error_code on_successor_lost(leg which, std::error_code why, time_point now,

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include <rpch/config.hpp>
+#include <rpch/limits.hpp>
 
 namespace rpch::inline RPCH_ABI::channel {
 
@@ -52,6 +53,33 @@ inline constexpr std::uint64_t out_lifetime_reserve_bytes = 8 * 1024;
 inline constexpr std::uint64_t in_handover_bytes = 40;
 /// FlowControlAckWithDestination, 2.2.4.51.
 inline constexpr std::uint64_t acknowledgement_bytes = 56;
+/// OUT_R2/A7, the larger one of the two.
+inline constexpr std::uint64_t out_a7_bytes = 56;
+/// Eight pings, which have to do while the predecessor of OUT-H drains and IN-H is nearly used up.
+inline constexpr std::uint64_t draining_ping_bytes = std::uint64_t{8} * 20;
+
+/// What an acknowledgement of a client confirms at least while the predecessor of OUT-H drains,
+/// bytes: it is sent when less than half of the window is advertised, and brings that back to the
+/// whole. The release that empties the client always confirms as much.
+[[nodiscard]] constexpr std::uint32_t confirmed_at_once(std::uint32_t window) noexcept {
+    return window - window / 2;
+}
+/// How many acknowledgements a client with this window has to send after OUT_R*/A7 until its
+/// predecessor of OUT-H has drained. Those that were sent before A7 let one more window of the
+/// client's go, with what the client still holds. Those sent after it reach the outbound proxy by
+/// way of the server, which has then switched: what the predecessor has besides is within the
+/// outbound proxy's window, which the client is not told and which is 256 KiB at most (2.2.3.5.1).
+[[nodiscard]] constexpr std::uint64_t draining_acknowledgements(std::uint32_t window) noexcept {
+    return (std::uint64_t{window} + limits::receive_window_max) / confirmed_at_once(window) + 1;
+}
+/// The smallest window needs the most of them: 67, 3752 bytes. A channel with the whole reserve
+/// left has room for these, A7, A5 and the pings. With a fragment as large as the window it would
+/// be one acknowledgement for every PDU.
+static_assert(draining_acknowledgements(limits::receive_window_min) == 67);
+static_assert(out_a7_bytes +
+                  draining_acknowledgements(limits::receive_window_min) * acknowledgement_bytes +
+                  in_handover_bytes + draining_ping_bytes <=
+              in_lifetime_reserve_bytes);
 /// OUT_R*/A1, OUT_R1/A5 or OUT_R2/A5, OUT_R1/A10 or OUT_R2/B3, and what only the proxy knows of.
 inline constexpr std::uint64_t out_handover_bytes = 2 * 1024;
 /// Of this again, what IN_R*/A3 may take, twice: A7 may wait in the client for the IN channel that

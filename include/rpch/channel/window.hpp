@@ -25,7 +25,8 @@
 //     a larger fragment is announced in max_xmit_frag of the bind or bind_ack that passes through
 //     the same hop before it, and what was announced nowhere is learnt from the largest PDU seen.
 //     A proxy that takes over from another one (IN_R1, OUT_R1) has seen no bind: it expects the
-//     largest fragment there can be.
+//     largest fragment there can be. A client allows no fragment above half of its window: it says
+//     so in max_recv_frag of the bind, and the half-window rule is enough for it.
 //  5. Over several hops: a relay releases a PDU when the next hop has taken it, which by 3, applied
 //     from the last hop backwards, always happens, provided that every role goes on reading every
 //     leg while another is blocked, and that no acknowledgement waits behind data. Reading goes on
@@ -58,7 +59,11 @@ struct acknowledgement {
 class receive_window {
   public:
     /// @param bytes  the ReceiveWindowSize told to the peer.
-    explicit receive_window(std::uint32_t bytes) noexcept;
+    explicit receive_window(std::uint32_t bytes) noexcept : receive_window(bytes, bytes) {}
+    /// @param bytes  the same.
+    /// @param fragment_most  no larger fragment is expected, whatever is announced or comes: who
+    ///               receives sees to that. At most `bytes`.
+    receive_window(std::uint32_t bytes, std::uint32_t fragment_most) noexcept;
 
     /// @return whether a PDU of `n` bytes is within the window; a conforming sender's always is.
     [[nodiscard]] bool has_room(std::size_t n) const noexcept { return held_ + n <= size_; }
@@ -90,6 +95,7 @@ class receive_window {
     std::uint32_t size_;
     std::uint32_t advertised_;
     std::uint32_t received_ = 0;
+    std::uint32_t fragment_most_;
     std::uint32_t fragment_;
     std::size_t held_ = 0;
 };

@@ -61,12 +61,14 @@ struct client_options {
     /// Gives up on servers that do not sign PDU headers, [MS-RPCE] 3.3.1.5.2.2.
     bool require_header_signing = false;
 
-    /// ReceiveWindowSize of the OUT channel, bytes, 8192 to 262144.
+    /// ReceiveWindowSize of the OUT channel, bytes, 8192 to 262144. [MS-RPCH] 2.2.3.5.1.
     std::uint32_t receive_window = limits::receive_window_max;
     /// Content-Length of the IN channel, bytes.
     std::uint32_t channel_lifetime = limits::channel_lifetime_default;
-    /// Largest fragment offered in bind, bytes.
-    std::uint16_t max_fragment = limits::fragment_bytes_default;
+    /// Largest fragment offered in bind, bytes, 1432 to 65535, and at most half of
+    /// `receive_window`: then no acknowledgement of ours is for less than half a window, however
+    /// small PDUs are. 0 chooses 5840, or half of the window if that is less.
+    std::uint16_t max_fragment = 0;
     std::chrono::milliseconds connect_wait = limits::connect_wait;
     /// Until the virtual connection is open and the interface bound.
     std::chrono::milliseconds open_wait = limits::open_wait;

@@ -130,6 +130,9 @@ class client_session : public transport::context_member {
     bool processing_ = false;
 };
 
+/// @return what is wrong with the numbers among the options, for people; null if nothing is.
+[[nodiscard]] RPCH_DECL const char* check_options(const client_options& o) noexcept;
+
 /// Makes the connection a binding asks for; not opened yet.
 /// @errors errc::bad_binding, errc::not_supported, errc::bad_setting and what TLS says; `why`
 /// explains.

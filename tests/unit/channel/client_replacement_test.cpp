@@ -330,14 +330,14 @@ TEST_CASE("client replacement: acknowledgements name the OUT channel that has ta
     driven c = in_b3w(in_opened(s));
     c.pdu(leg::out_http, test::rpc_pdu(3000));
     c.rts(leg::out_http, rts::out_r2_b3{});
-    c.pdu(leg::out_http, test::rpc_pdu(4000));
+    c.pdu(leg::out_http, test::rpc_pdu(4100));
     CHECK(!consumed(c, 3000)); // the predecessor's: nobody waits for their acknowledgement
     CHECK(c.said() == list{});
     CHECK(c.machine.held_of_predecessor() == 0);
-    CHECK(!consumed(c, 4000));
+    CHECK(!consumed(c, 4100));
     CHECK(test::last_sent<rts::flow_control_ack_with_destination>(c.out) ==
           rts::flow_control_ack_with_destination{.destination = rts::destination::outbound_proxy,
-                                                 .ack = {4000, 8192, out_2}});
+                                                 .ack = {4100, 8192, out_2}});
 }
 
 TEST_CASE("client replacement: an OUT_R*/A6 before A3 was sent is refused") {
@@ -497,20 +497,48 @@ TEST_CASE("client replacement: A7 leaves the IN channel room for what the OUT pr
 TEST_CASE("client replacement: while the OUT predecessor drains, bytes taken little by little do "
           "not use up what A7 has left for it") {
     auto s = settings();
-    s.receive_window = 8192; // a release confirms at least 8192 - 5840 bytes
+    s.receive_window = 8192; // an acknowledgement confirms at least half of it
     for (const bool by_r1 : {true, false}) {
         driven c = by_r1 ? in_a10w(in_opened(s)) : in_b3w(in_opened(s));
         std::size_t acknowledgements = 0;
         for (int i = 0; i < 10; ++i) {
-            REQUIRE(!c.pdu(leg::out_http, test::rpc_pdu(5840)));
-            for (int part = 0; part < 146; ++part) {
-                REQUIRE(!consumed(c, 40));
+            REQUIRE(!c.pdu(leg::out_http, test::rpc_pdu(4096)));
+            for (int part = 0; part < 128; ++part) {
+                REQUIRE(!consumed(c, 32));
                 acknowledgements += c.said().size();
             }
-            CHECK(c.machine.received().advertised() >= 5840); // nobody is left waiting
+            CHECK(c.machine.received().advertised() >= 4096); // nobody is left waiting
         }
-        CHECK(acknowledgements >= 10);
-        CHECK(acknowledgements <= 10 * 5840 / (8192 - 5840) + 1);
+        CHECK(acknowledgements >= 5);
+        CHECK(acknowledgements <= 10);
+    }
+}
+
+TEST_CASE(
+    "client replacement: with the smallest window, and whatever fragments were announced, the "
+    "reserve lasts until the OUT predecessor has drained") {
+    auto s = short_lived();
+    s.receive_window = 8192;
+    for (const std::size_t size : {24U, 48U, 1432U, 4096U, 8192U}) {
+        CAPTURE(size);
+        driven c = in_opened(s);
+        use_up_in(c, 0);
+        REQUIRE(c.machine.lifetime().left() <= in_lifetime_reserve_bytes);
+        c = in_a6w(c);
+        REQUIRE(!c.rts(leg::out_http, rts::out_r2_a6{}));
+        REQUIRE(c.machine.current_out() == out_state::b3w);
+        REQUIRE(!c.pdu(leg::out_http, test::bind_pdu(dcerpc::pdu_type::bind_ack, 8192, 8192)));
+        REQUIRE(!consumed(c, 72));
+        std::uint32_t least = 8192;
+        for (std::size_t n = s.receive_window + limits::receive_window_max; n >= size; n -= size) {
+            REQUIRE(!c.pdu(leg::out_http, test::rpc_pdu(size)));
+            REQUIRE(!consumed(c, size));
+            least = std::min(least, c.machine.received().advertised());
+            for (int ping = 0; ping < 3; ++ping) // an upper layer that keeps alive all too often
+                REQUIRE(!keep_alive(c, 70s + std::chrono::milliseconds(n)));
+        }
+        CHECK(least >= 4096);
+        CHECK(c.machine.lifetime().left() >= in_handover_bytes);
     }
 }
 

@@ -208,12 +208,12 @@ TEST_CASE("client: acknowledges to the outbound proxy what the upper layer has t
     c.pdu(leg::out_http, test::rpc_pdu(1000));
     CHECK(!consumed(c, 1000));
     CHECK(c.said() == list{});
-    c.pdu(leg::out_http, test::rpc_pdu(2000));
+    c.pdu(leg::out_http, test::rpc_pdu(4000));
     CHECK(!consumed(c, 1500));
     CHECK(c.said() == list{"send in_http FlowControlAckWithDestination"});
     CHECK(test::last_sent<rts::flow_control_ack_with_destination>(c.out) ==
           rts::flow_control_ack_with_destination{.destination = rts::destination::outbound_proxy,
-                                                 .ack = {3000, 8192 - 500, test::out_cookie}});
+                                                 .ack = {5000, 8192 - 2500, test::out_cookie}});
     CHECK(c.machine.lifetime().left() == left - 56);
 }
 

@@ -31,7 +31,7 @@ test::world_settings drawn(unsigned seed) {
         return seed % 4 == 0 ? most : 72 + random() % (most - 71);
     };
     s.in_fragment = fragment(s.inbound_window, s.server_window);
-    s.out_fragment = fragment(s.outbound_window, s.client_window);
+    s.out_fragment = fragment(s.outbound_window, s.client_window / 2); // a client allows no more
     s.in_bytes = random() % 150'000;
     s.out_bytes = random() % 150'000;
     s.wire_bytes = 1 + random() % 40'000;

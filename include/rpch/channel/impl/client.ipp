@@ -66,7 +66,7 @@ RPCH_DECL client::client(const client_settings& settings)
       in_channel_(settings.in_channel),
       lifetime_(rts::clamp_channel_lifetime(settings.in_lifetime)),
       out_channel_(settings.out_channel),
-      received_(settings.receive_window) {}
+      received_(settings.receive_window, settings.receive_window / 2) {}
 
 RPCH_DECL std::error_code client::start(time_point now, action_list& out) {
     if (ending_ || state_ != state::start) return ending_.why();
@@ -301,8 +301,8 @@ RPCH_DECL std::error_code client::on_consumed(std::size_t bytes, time_point now,
     if (bytes == 0 || !received_.on_released(bytes)) return {};
     // Bytes that are taken little by little must not use up what A7 has left for the predecessor.
     // The release that empties the window always confirms enough.
-    const bool draining = out_ == out_state::opened_a10w || out_ == out_state::b3w;
-    if (draining && received_.available() - received_.advertised() < confirmed_at_once()) return {};
+    const std::uint32_t confirmed = received_.available() - received_.advertised();
+    if (out_drains() && confirmed < confirmed_at_once(received_.size())) return {};
     const acknowledgement ack = received_.acknowledge();
     const rts::flow_control_ack_with_destination pdu{
         .destination = rts::destination::outbound_proxy,
@@ -334,6 +334,8 @@ RPCH_DECL std::error_code client::close(time_point, action_list& out) {
 
 RPCH_DECL std::error_code client::send_on_in(rts::shape kind, const rts::wire& pdu, time_point now,
                                              action_list& out, std::uint64_t reserve) {
+    if (out_drains() && kind != rts::shape::flow_control_ack_with_destination)
+        reserve = std::max(reserve, draining_reserve());
     if (!lifetime_.take_beyond(reserve, pdu.size())) { // 2.1.2.1.7
         if (state_ != state::opened) return errc::lifetime_exceeded;
         replace_in(now, out);
@@ -347,17 +349,9 @@ RPCH_DECL std::error_code client::send_on_in(rts::shape kind, const rts::wire& p
 
 /// From A7 on, IN_R*/A4 may wait in the successor of OUT-H, which is plugged until the predecessor
 /// has drained; and that may need acknowledgements, which then must not wait for the successor of
-/// IN-H. Those that were sent before A7 let one more window of ours go, those sent after it find
-/// that the server has switched: what the predecessor has besides is within the outbound proxy's
-/// window.
+/// IN-H.
 RPCH_DECL std::uint64_t client::draining_reserve() const noexcept {
-    const std::uint64_t most = std::uint64_t{received_.size()} + limits::receive_window_max;
-    return std::min(in_handover_bytes + (most / confirmed_at_once() + 1) * acknowledgement_bytes,
-                    in_lifetime_reserve_bytes - acknowledgement_bytes);
-}
-
-RPCH_DECL std::uint32_t client::confirmed_at_once() const noexcept {
-    return std::max(received_.size() - received_.threshold(), 1U);
+    return in_handover_bytes + draining_acknowledgements(received_.size()) * acknowledgement_bytes;
 }
 
 /// The early begin, with data still flowing on the predecessor. It waits for an acknowledgement of
@@ -483,13 +477,14 @@ RPCH_DECL std::error_code client::open_out_successor(const rts::pdu&, time_point
 RPCH_DECL std::error_code client::agree_to_r1(const rts::pdu&, time_point now, action_list& out) {
     if (!out_successor_) return errc::unexpected_pdu;
     const rts::out_r1_a7 a7{.successor_channel = *out_successor_};
-    return send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve());
+    return send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve() + draining_ping_bytes);
 }
 
 RPCH_DECL std::error_code client::agree_to_r2(const rts::pdu&, time_point now, action_list& out) {
     if (!out_successor_) return errc::unexpected_pdu;
     const rts::out_r2_a7 a7{.successor_channel = *out_successor_};
-    if (const auto failure = send_on_in(a7.kind, rts::encode(a7), now, out, draining_reserve()))
+    if (const auto failure = send_on_in(a7.kind, rts::encode(a7), now, out,
+                                        draining_reserve() + draining_ping_bytes))
         return failure;
     out.push_back(action::send{leg::successor_out_http, rts::encode(rts::out_r2_c1{})});
     return {};

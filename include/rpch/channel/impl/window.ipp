@@ -11,10 +11,13 @@
 
 namespace rpch::inline RPCH_ABI::channel {
 
-RPCH_DECL receive_window::receive_window(std::uint32_t bytes) noexcept
+RPCH_DECL receive_window::receive_window(std::uint32_t bytes, std::uint32_t fragment_most) noexcept
     : size_(bytes),
       advertised_(bytes),
-      fragment_(std::min<std::uint32_t>(bytes, limits::fragment_bytes_default)) {}
+      fragment_most_(fragment_most),
+      fragment_(std::min<std::uint32_t>(fragment_most, limits::fragment_bytes_default)) {
+    Expects(fragment_most <= bytes);
+}
 
 RPCH_DECL void receive_window::on_received(std::size_t n) noexcept {
     held_ += n;
@@ -24,7 +27,8 @@ RPCH_DECL void receive_window::on_received(std::size_t n) noexcept {
 }
 
 RPCH_DECL void receive_window::expect_fragment(std::size_t n) noexcept {
-    fragment_ = std::max(fragment_, static_cast<std::uint32_t>(std::min<std::size_t>(n, size_)));
+    fragment_ =
+        std::max(fragment_, static_cast<std::uint32_t>(std::min<std::size_t>(n, fragment_most_)));
 }
 
 RPCH_DECL std::size_t receive_window::renew() noexcept {

@@ -509,6 +509,11 @@ make_session(const dcerpc::string_binding& binding, client_options options,
         why.detail = "the binding needs a host and an endpoint (a port)";
         return fail(why.code);
     }
+    if (const char* wrong = check_options(options)) {
+        why.code = errc::bad_setting;
+        why.detail = wrong;
+        return fail(why.code);
+    }
     auto context = std::make_shared<transport::strand_context>(on);
     result<std::shared_ptr<client_session>> made;
     if (binding.sequence == dcerpc::protocol_sequence::ncacn_http)

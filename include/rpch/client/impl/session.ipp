@@ -1,5 +1,6 @@
 #include <rpch/client/session.hpp>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -9,7 +10,21 @@ RPCH_DECL dcerpc::client_association_options association_options_of(const client
     dcerpc::client_association_options out;
     out.limits.fragment_bytes = options.max_fragment;
     out.require_header_signing = options.require_header_signing;
+    if (options.max_fragment == 0)
+        out.limits.fragment_bytes = static_cast<std::uint16_t>(
+            std::min<std::uint32_t>(limits::fragment_bytes_default, options.receive_window / 2));
     return out;
+}
+
+RPCH_DECL const char* check_options(const client_options& o) noexcept {
+    if (o.receive_window < limits::receive_window_min ||
+        o.receive_window > limits::receive_window_max)
+        return "client_options::receive_window must be 8192 to 262144 bytes";
+    if (o.max_fragment != 0 && o.max_fragment < limits::fragment_bytes_min)
+        return "client_options::max_fragment must be 1432 to 65535 bytes, or 0";
+    if (o.max_fragment > o.receive_window / 2)
+        return "client_options::max_fragment must be at most half of receive_window";
+    return nullptr;
 }
 
 RPCH_DECL client_session::client_session(std::shared_ptr<transport::strand_context> context,
