@@ -255,6 +255,92 @@ TEST_CASE("What passes to a TCP backend and back is not changed, and arrives bef
     }
 }
 
+TEST_CASE("What a TCP backend says last before it closes at once is what the client is told") {
+    test::stack all;
+    for (int i = 0; i < 40; ++i) {
+        raw_server server(all.io);
+        backend_proxy by(all, server.port());
+        test::caller caller(all, by.binding(), all.options());
+        REQUIRE(
+            all.run_until([&] { return server.peer && server.peer->heard().size() >= 16; }, soon));
+        test::bytes nak = test::hex("05000d031000000015000000000000000000010500");
+        for (std::size_t n = 12; n < 16; ++n) // call_id
+            nak[n] = static_cast<std::byte>(server.peer->heard()[n]);
+        server.peer->send(nak);
+        server.peer->close();
+        CHECK_FALSE(caller.open());
+        REQUIRE_MESSAGE(caller.why().code == errc::bind_refused, caller.why().to_string());
+        REQUIRE(all_gone(all, by));
+    }
+}
+
+/// The two channels of a virtual connection, by hand.
+struct raw_client {
+    raw_client(asio::io_context& io, std::uint16_t proxy, const std::string& target,
+               std::uint32_t window)
+        : out(io, proxy), in(io, proxy) {
+        const auto vc = test::cookie_of(0x71);
+        out.send("RPC_OUT_DATA /rpc/rpcproxy.dll?" + target +
+                 " HTTP/1.1\r\nHost: x\r\nContent-Length: 76\r\n\r\n");
+        out.send(test::wire_of(rpch::rts::conn_a1{1, vc, test::cookie_of(0x72), window}));
+        in.send("RPC_IN_DATA /rpc/rpcproxy.dll?" + target +
+                " HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n");
+        in.send(test::wire_of(rpch::rts::conn_b1{1, vc, test::cookie_of(0x73), 1 << 30, 300'000,
+                                                 test::cookie_of(0x74)}));
+    }
+    test::raw_peer out;
+    test::raw_peer in;
+};
+
+TEST_CASE("The OUT channel brings what a server says last, and ends before the IN channel does") {
+    test::stack all;
+    SUBCASE("behind a TCP backend") {
+        raw_server server(all.io);
+        backend_proxy by(all, server.port());
+        raw_client client(all.io, by.port, "files.example:6001", 65536);
+        REQUIRE(all.run_until([&] { return by.said("open to TCP backend"); }, soon));
+        REQUIRE(all.run_until([&] { return server.peer.has_value(); }, soon));
+        server.peer->send(test::hex("05000203100000001c00000000000000040000000000000005060708"));
+        server.peer->close();
+        CHECK(all.run_until([&] { return client.out.ended(); }, soon));
+        CHECK(client.out.heard("\x05\x06\x07\x08"));
+        CHECK_FALSE(client.in.ended());
+        CHECK(all.run_until([&] { return client.in.ended(); }, soon));
+        CHECK(all_gone(all, by));
+    }
+    SUBCASE("of the server role, which refuses a bind") {
+        raw_client client(all.io, all.proxy_port, "127.0.0.1:" + std::to_string(all.server_port),
+                          65536);
+        REQUIRE(all.run_until([&] { return all.server_said("open, client"); }, soon));
+        // It names an association group that the server does not have.
+        client.in.send(test::hex("05000b03100000004800000001000000001000107856341201000000"
+                                 "000001004b9f6fc49c4f4b0a8c1d2e3f4051627301000000"
+                                 "045d888aeb1cc9119fe808002b10486002000000"));
+        CHECK(all.run_until([&] { return client.out.ended(); }, soon));
+        CHECK(client.out.heard(std::string_view("\x05\x00\x0d\x03", 4)));
+        CHECK_FALSE(client.in.ended());
+        CHECK(all.run_until([&] { return client.in.ended(); }, soon));
+    }
+}
+
+TEST_CASE("A TCP backend that breaks its connection while it is not read is noticed at once") {
+    test::stack all;
+    raw_server server(all.io);
+    backend_proxy by(all, server.port(), 8192);
+    raw_client client(all.io, by.port, "files.example:6001", 8192); // acknowledges nothing
+    REQUIRE(all.run_until([&] { return by.said("open to TCP backend"); }, soon));
+    REQUIRE(all.run_until([&] { return server.peer.has_value(); }, soon));
+    for (int i = 0; i < 8; ++i) {
+        test::bytes pdu(4096);
+        const test::bytes head = test::hex("05000203100000000010000001000000");
+        std::copy(head.begin(), head.end(), pdu.begin());
+        server.peer->send(pdu);
+    }
+    CHECK_FALSE(all.run_until([&] { return by.said("ended"); }, 200ms)); // it is paused now
+    server.peer->reset();
+    CHECK(all.run_until([&] { return by.said("closed its connection"); }, 1s));
+}
+
 TEST_CASE("A TCP backend that is not there is told as a failure response with 6BA") {
     test::stack all;
     std::uint16_t nobody = 0;

@@ -63,6 +63,8 @@ class channel_driver : public link_owner,
     virtual void promoted(leg) {}
     /// Who ends the predecessor that gave way on this leg.
     virtual link::farewell farewell_of(leg) const { return link::farewell::at_once; }
+    /// Ends a link of a machine that has ended; what is queued on it is still sent.
+    virtual void end_link(leg, link& going) { going.finish(); }
     /// Everything that an event has led to is done, or the machine has failed.
     virtual void settled() {}
     /// Lets the upper layer queue PDUs while there is credit; called before every flush.
@@ -123,10 +125,9 @@ class channel_driver : public link_owner,
     void shut() {
         if (std::exchange(shut_, true)) return;
         timer_.cancel();
-        for (auto& each : links_) {
-            if (each) each->finish();
-            each.reset();
-        }
+        for (std::size_t i = 0; i < links_.size(); ++i)
+            if (const auto going = std::exchange(links_[i], nullptr))
+                end_link(static_cast<leg>(i), *going);
     }
 
     // link_owner

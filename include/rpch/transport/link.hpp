@@ -81,7 +81,8 @@ class link : public std::enable_shared_from_this<link> {
     void start();
     /// Hands the link to another owner on the same strand.
     void set_owner(link_owner& owner) noexcept { owner_ = &owner; }
-    /// Pauses or goes on reading; what was read already stays in `input()`.
+    /// Pauses or goes on reading; what was read already stays in `input()`. A reset by the peer is
+    /// told even meanwhile, an orderly end is not, for bytes may stand before it.
     void want_input(bool wanted);
 
     // Input.
@@ -153,6 +154,7 @@ class link : public std::enable_shared_from_this<link> {
     using segment = detail::output_segment;
     struct read_ready;
     struct write_ready;
+    struct broken;
 
     // What differs between a socket and memory.
     template <class Handler>
@@ -166,6 +168,7 @@ class link : public std::enable_shared_from_this<link> {
     [[nodiscard]] bool tls_holds_input() const noexcept;
     void arm_read();
     void arm_write();
+    void watch_for_reset();
     void on_read_ready(std::error_code ec);
     bool read_once(std::error_code& ec);
     bool shake_hands();
@@ -220,6 +223,7 @@ class link : public std::enable_shared_from_this<link> {
     bool wanted_ = true;
     bool read_armed_ = false;
     bool write_armed_ = false;
+    bool reset_armed_ = false; // stays so until it fires or the socket is closed
     bool retired_ = false;
     bool counted_ = false;   // among the retired ones of the pool
     bool peer_ends_ = false; // retired with farewell::after_peer

@@ -44,6 +44,7 @@ class server_side : public channel_driver<channel::server> {
     void open_leg(channel::leg) override {}
     bool past_preamble(channel::leg, link&) override { return true; }
     void settled() override;
+    void end_link(channel::leg which, link& going) override;
 
     [[nodiscard]] const rts::cookie& cookie() const noexcept { return cookie_; }
     [[nodiscard]] rendezvous& meeting_place() const noexcept { return *at_; }

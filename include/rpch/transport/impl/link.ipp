@@ -65,6 +65,24 @@ struct link::write_ready {
     }
 };
 
+/// Waits for a reset while nothing is read. Does not keep the owner alive: it has nothing to say to
+/// an owner that is gone.
+struct link::broken {
+    std::weak_ptr<link> self;
+    void operator()(std::error_code ec) {
+        const auto here = self.lock();
+        if (!here) return;
+        here->reset_armed_ = false;
+        if (ec || !here->is_open() || here->retired_ || here->wanted_) return;
+        asio::detail::socket_option::integer<SOL_SOCKET, SO_ERROR> error;
+        std::error_code failed;
+        here->socket_.get_option(error, failed);
+        if (failed || error.value() == 0) return; // urgent data, which nobody here sends
+        const auto owner = here->owner_->keep_alive();
+        here->end(errc::connection_lost);
+    }
+};
+
 RPCH_DECL link::link(tcp::socket socket, std::shared_ptr<buffer_pool> pool, link_owner& owner)
     : pool_(std::move(pool)), socket_(std::move(socket)), owner_(&owner) {
     std::error_code ignored; // a socket that refuses an option still works
@@ -152,7 +170,7 @@ RPCH_DECL void link::start() {
 
 RPCH_DECL void link::want_input(bool wanted) {
     wanted_ = wanted;
-    if (!wanted) return;
+    if (!wanted) return watch_for_reset();
     release_idle_input();
     arm_read();
 }
@@ -166,6 +184,12 @@ RPCH_DECL void link::arm_read() {
         asio::post(socket_.get_executor(), [next]() mutable { next({}); });
     else
         when_readable(std::move(next));
+}
+
+RPCH_DECL void link::watch_for_reset() {
+    if (memory_ || reset_armed_ || !is_open() || retired_) return;
+    reset_armed_ = true;
+    socket_.async_wait(tcp::socket::wait_error, broken{weak_from_this()});
 }
 
 RPCH_DECL bool link::tls_holds_input() const noexcept {

@@ -52,6 +52,16 @@ RPCH_DECL void server_side::settled() {
     if (const auto waiting = std::exchange(waiting_, {}).lock()) waiting->place();
 }
 
+/// The OUT half goes first, with the last words of the upper layer. A client to which the end of IN
+/// came sooner would not wait for them: it takes the end of either channel for the end of both
+/// (3.2.2.5.11), and then ends IN itself.
+RPCH_DECL void server_side::end_link(channel::leg which, link& going) {
+    if (which == channel::leg::in_tcp)
+        going.retire(link::linger_wait, link::linger_wait, link::farewell::after_peer);
+    else
+        going.finish();
+}
+
 // newcomer
 
 RPCH_DECL newcomer::newcomer(std::shared_ptr<rendezvous> at, std::string from)
