@@ -350,7 +350,9 @@ class driver : public party {
         paused_[to] = std::exchange(paused_[from], false);
         body_left_[to] = std::exchange(body_left_[from], unlimited);
         output_left_[to] = std::exchange(output_left_[from], unlimited);
-        if (a.set_aside) {
+        if (a.set_aside && world_.plan_.server_is_hasty) {
+            if (going != nullptr) going->retire(last_bytes_wait, link::linger_wait, false);
+        } else if (a.set_aside) {
             const std::size_t aside = index(leg::predecessor_out_tcp);
             links_[aside] = going;
             paused_[aside] = false;

@@ -153,6 +153,52 @@ plan draw_usual(random& r) {
     return p;
 }
 
+/// The inbound proxy's window is larger than a channel lives long, and the server slow: a client
+/// needs no acknowledgement to use up one IN channel after the other at the same proxy, which has
+/// to keep a third one back while it holds the first.
+void make_slow_to_drain(random& r, plan& p) {
+    constexpr std::uint32_t shortest = 131'072;
+    p.in_balance = balance::always_same;
+    p.server.receive_window = 8192;
+    p.server_take_us = static_cast<std::uint32_t>(r.between(100'000, 1'000'000));
+    for (proxy_plan& each : p.proxies)
+        each.in.receive_window = static_cast<std::uint32_t>(r.between(shortest + 8192, 170'000));
+    for (client_plan& each : p.clients) {
+        each.machine.in_lifetime = shortest;
+        each.machine.replace_in_below = 1;
+        each.in_fragment = std::min(each.in_fragment, 8192U);
+        each.request_bytes = 60'000;
+        each.answer_bytes = 100;
+        each.at_once = static_cast<std::uint32_t>(r.between(10, 30));
+        each.pause_ms = 0;
+    }
+}
+
+/// A server that ends OUT-T as soon as OUT_R1/A9 is out, as nothing comes behind it. No
+/// acknowledgement reaches the predecessor then, so that only what the client has room for may be
+/// left there; it is the sockets that make it wait.
+void make_hasty(random& r, plan& p) {
+    p.server_is_hasty = true;
+    p.out_balance = balance::always_other;
+    if (p.proxies.size() < 2) p.proxies.push_back(p.proxies.front());
+    for (proxy_plan& each : p.proxies) {
+        each.out.receive_window = 8192;
+        each.out.channel_lifetime = 131'072;
+    }
+    p.slow = {.delay_us = 1000, .more_us = 20'000, .cut = 300, .room = 700};
+    p.is_quick = false;
+    p.server.replace_out_below = 131'072 - r.between(20'000, 40'000);
+    for (client_plan& each : p.clients) {
+        each.machine.receive_window = limits::receive_window_max;
+        each.machine.in_lifetime = 1U << 30U;
+        each.machine.replace_in_below = 1;
+        each.out_fragment = std::min(each.out_fragment, 8192U);
+        each.request_bytes = 100;
+        each.answer_bytes = 60'000;
+        each.take_us = 0;
+    }
+}
+
 /// The channels run out of lifetime before their successors are there: small PDUs with many
 /// acknowledgements, which nothing but the lifetime bounds, and a long way to a successor.
 void make_lopsided(random& r, plan& p) {
@@ -179,6 +225,8 @@ void make_lopsided(random& r, plan& p) {
     }
     // A proxy or server that expects a PDU as large as its window confirms every one.
     const bool confirms_all = answers && r.once_in(6);
+    // Acknowledgements for an OUT channel that lasts use up one IN channel after the other.
+    const bool lasts = answers && r.once_in(6);
     p.server.receive_window = requests ? any() : small();
     p.server.replace_out_below = late();
     std::uint32_t in_most = p.server.receive_window;
@@ -186,7 +234,7 @@ void make_lopsided(random& r, plan& p) {
     for (proxy_plan& each : p.proxies) {
         each.in.receive_window = small();
         each.out.receive_window = r.once_in(3) ? any() : 65'536;
-        each.out.channel_lifetime = shortest;
+        each.out.channel_lifetime = lasts ? 1U << 30U : shortest;
         in_most = std::min(in_most, each.in.receive_window);
         out_most = std::min(out_most, each.out.receive_window);
     }
@@ -227,6 +275,11 @@ plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
     random more(mix(seed) * 2);
     p.sends_when_told = more.once_in(3);
     if (more.once_in(4)) make_lopsided(more, p);
+    random rare(mix(seed) * 2 + 1);
+    if (rare.once_in(24))
+        make_slow_to_drain(rare, p);
+    else if (rare.once_in(24))
+        make_hasty(rare, p);
     return p;
 }
 

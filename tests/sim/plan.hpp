@@ -67,7 +67,8 @@ struct plan {
     std::vector<client_plan> clients;
     rpch::channel::server_settings server;
     std::uint32_t server_take_us = 0;
-    std::uint32_t answer_us = 0; ///< How late the server answers, at most.
+    std::uint32_t answer_us = 0;  ///< How late the server answers, at most.
+    bool server_is_hasty = false; ///< Ends an OUT-T that was set aside as soon as A9 is written.
     balance in_balance = balance::any;
     balance out_balance = balance::any;
     /// Pipes are drawn between these two.
