@@ -63,6 +63,8 @@ inline constexpr std::uint32_t channel_lifetime_default = 0x4000'0000;
 /// ClientKeepalive, milliseconds; 0 on the wire means the default. [MS-RPCH] 2.2.3.5.6.
 inline constexpr std::uint32_t client_keepalive_min_ms = 60'000;
 inline constexpr std::uint32_t client_keepalive_default_ms = 300'000;
+/// KeepAlive interval of a client's application; the text has no bound. [MS-RPCH] 3.2.2.2.2.
+inline constexpr std::chrono::seconds keep_alive_min{1};
 /// Ping traffic a server accepts from an outbound proxy: bytes within the window below. Note B17.
 inline constexpr std::uint32_t ping_traffic_bytes_max = 8 * 1024;
 inline constexpr std::chrono::minutes ping_traffic_window{4};

@@ -15,6 +15,7 @@ namespace {
 using rpch::errc;
 using rpch::origin;
 using test::raw_peer;
+using namespace std::chrono_literals;
 
 /// Sends one request and waits for the end of the connection.
 std::string answer_to(test::stack& all, const std::string& request) {
@@ -213,6 +214,19 @@ TEST_CASE("Mistakes of the caller are told before a byte is sent") {
         options.receive_window = 262'145;
         CHECK(rpch::client::start(all.binding(), options, why).error() == errc::bad_setting);
         CHECK(holds(why.detail, "receive_window"));
+    }
+    SUBCASE("a keep-alive that is too short, or does not fit its field") {
+        for (const auto interval : {0ms, 59'999ms, 4'294'967'296ms}) {
+            options.client_keepalive = interval;
+            CHECK(rpch::client::start(all.binding(), options, why).error() == errc::bad_setting);
+            CHECK(holds(why.detail, "client_keepalive"));
+        }
+        options = all.options();
+        for (const auto interval : {-1ms, 999ms, 14'400'001ms}) {
+            options.keep_alive = interval;
+            CHECK(rpch::client::start(all.binding(), options, why).error() == errc::bad_setting);
+            CHECK(holds(why.detail, "::keep_alive"));
+        }
     }
     SUBCASE("fragments of more than half a window, or too small") {
         options.max_fragment = 1431;

@@ -80,6 +80,13 @@ struct client_options {
     std::chrono::milliseconds cancel_wait = limits::cancel_wait;
     /// Lowers the ConnectionTimeout that the proxies tell: pings come at half of it.
     std::optional<std::chrono::milliseconds> connection_timeout;
+    /// TCP keep-alive that the inbound proxy is asked to use towards the server: 60 s to 4294967295
+    /// ms. [MS-RPCH] 2.2.3.5.6.
+    std::chrono::milliseconds client_keepalive{limits::client_keepalive_default_ms};
+    /// The KeepAlive interval of the application, [MS-RPCH] 3.2.2.2.2: pings come at half of it, if
+    /// that is sooner than at half the ConnectionTimeout. 1 s to 4 h; 0 is none. Each ping takes
+    /// 20 bytes of the IN channel's lifetime.
+    std::chrono::milliseconds keep_alive{0};
     /// The IN channel is replaced when fewer bytes of its lifetime are left; 0 chooses.
     std::uint64_t replace_in_below = 0;
     /// A replacement of a channel that takes longer ends the connection.

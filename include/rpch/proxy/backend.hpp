@@ -21,6 +21,10 @@ struct backend_settings {
     std::chrono::milliseconds connect_wait;
     std::chrono::milliseconds first_pdu_wait;
     std::uint32_t receive_window; ///< Of IN channels, bytes.
+    // Of the server role, see channel::server_settings.
+    std::chrono::milliseconds pairing_wait;
+    std::chrono::milliseconds replacement_wait;
+    std::chrono::milliseconds blocked_wait;
     std::function<void(const std::string& line)> log;
 };
 

@@ -40,9 +40,13 @@ struct proxy_settings {
     std::uint32_t channel_lifetime = limits::channel_lifetime_default;
     /// ConnectionTimeout told to clients, 120 s to 4 h.
     std::chrono::milliseconds connection_timeout{limits::connection_timeout_min_ms};
+    // The following hold for the server role behind `tcp_backends` as well.
+    /// Until a server is connected, [MS-RPCH] 3.2.3.5.3.
     std::chrono::milliseconds connect_wait = limits::connect_wait;
+    /// From the head of a channel request to its first whole PDU.
     std::chrono::milliseconds first_pdu_wait = limits::first_pdu_wait;
-    /// From one half of a virtual connection until the server says that the other is there, too.
+    /// From one half of a virtual connection until the server says that the other is there, too;
+    /// behind a TCP backend, until it is. [MS-RPCH] 3.2.5.2.1.
     std::chrono::milliseconds pairing_wait = limits::pairing_wait;
     /// A replacement of a channel that takes longer ends it.
     std::chrono::milliseconds replacement_wait = limits::replacement_wait;

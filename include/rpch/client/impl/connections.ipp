@@ -484,6 +484,8 @@ make_http_session(const dcerpc::string_binding& binding, client_options options,
     settings.association_group = cookies[3];
     settings.receive_window = options.receive_window;
     settings.in_lifetime = options.channel_lifetime;
+    settings.client_keepalive = options.client_keepalive;
+    settings.keep_alive = options.keep_alive;
     settings.connection_timeout = options.connection_timeout;
     settings.replace_in_below = options.replace_in_below;
     settings.replacement_wait = options.replacement_wait;

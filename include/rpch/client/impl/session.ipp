@@ -1,6 +1,8 @@
 #include <rpch/client/session.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -24,6 +26,14 @@ RPCH_DECL const char* check_options(const client_options& o) noexcept {
         return "client_options::max_fragment must be 1432 to 65535 bytes, or 0";
     if (o.max_fragment > o.receive_window / 2)
         return "client_options::max_fragment must be at most half of receive_window";
+    using std::chrono::milliseconds;
+    if (o.client_keepalive < milliseconds{limits::client_keepalive_min_ms} ||
+        o.client_keepalive > milliseconds{std::numeric_limits<std::uint32_t>::max()})
+        return "client_options::client_keepalive must be 60000 to 4294967295 ms";
+    if (o.keep_alive != milliseconds{0} &&
+        (o.keep_alive < limits::keep_alive_min ||
+         o.keep_alive > milliseconds{limits::connection_timeout_max_ms}))
+        return "client_options::keep_alive must be 1000 to 14400000 ms, or 0";
     return nullptr;
 }
 

@@ -50,7 +50,11 @@ RPCH_DECL std::string backend::address() const {
 RPCH_DECL backend_connection::backend_connection(std::shared_ptr<backend> owner,
                                                  std::shared_ptr<transport::rendezvous> at,
                                                  const rts::cookie& cookie)
-    : server_side(std::move(at), cookie, {.receive_window = owner->settings().receive_window}),
+    : server_side(std::move(at), cookie,
+                  {.receive_window = owner->settings().receive_window,
+                   .pairing_wait = owner->settings().pairing_wait,
+                   .replacement_wait = owner->settings().replacement_wait,
+                   .blocked_wait = owner->settings().blocked_wait}),
       backend_(std::move(owner)),
       end_(*this) {}
 

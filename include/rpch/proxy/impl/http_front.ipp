@@ -85,6 +85,9 @@ RPCH_DECL connect_function route_of(const proxy_shared& shared, std::uint64_t ha
                                           .connect_wait = shared.settings.connect_wait,
                                           .first_pdu_wait = shared.settings.first_pdu_wait,
                                           .receive_window = shared.settings.in_receive_window,
+                                          .pairing_wait = shared.settings.pairing_wait,
+                                          .replacement_wait = shared.settings.replacement_wait,
+                                          .blocked_wait = shared.settings.blocked_wait,
                                           .log = shared.settings.log}));
     return [by_tcp = std::move(by_tcp), backends = std::move(backends)](const wanted_link& wanted,
                                                                         link_handler done) {
