@@ -22,7 +22,7 @@ struct proxy_shared;
 
 /// The proxy roles of a facade, on the facade's strand. Connections hold what they share, so this
 /// may go before them.
-class http_front {
+class http_front : public std::enable_shared_from_this<http_front> {
   public:
     /// @param route  how channels reach their server; empty: as the settings say, by TCP or to a
     /// TCP
@@ -33,6 +33,7 @@ class http_front {
     make(std::shared_ptr<transport::strand_context> context, proxy_settings settings,
          connect_function route, std::string* why);
 
+    /// Thread-safe: accepting begins on the strand.
     /// @errors errc::bad_setting (no TLS and not allowed; no address literal), the system's.
     result<std::uint16_t> listen(const transport::host_port& where,
                                  std::shared_ptr<transport::tls_context> tls);
@@ -48,7 +49,7 @@ class http_front {
     explicit http_front(std::shared_ptr<proxy_shared> shared) : shared_(std::move(shared)) {}
 
     std::shared_ptr<proxy_shared> shared_;
-    std::vector<std::shared_ptr<transport::listener>> listeners_;
+    std::vector<std::shared_ptr<transport::listener>> listeners_; // on the strand only
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -22,11 +22,14 @@ class listener : public std::enable_shared_from_this<listener> {
   public:
     using handler = std::function<void(tcp::socket)>;
 
-    /// Binds and listens; port 0 lets the system choose.
-    /// @param on        strand of the sockets that `accepted` gets.
+    /// Binds and listens; port 0 lets the system choose. On any thread: nothing is accepted before
+    /// `start`.
+    /// @param on        strand of the sockets that `accepted` gets, and of all but `open`.
     /// @errors the system's, and errc::bad_setting for a host that is no address literal.
     static result<std::shared_ptr<listener>> open(strand on, const host_port& where,
                                                   handler accepted);
+    /// Begins to accept.
+    void start() { accept(); }
     /// Refuses what comes from now on. Connections that the system has taken for us are handed over
     /// still: whoever made them saw no refusal, and would not try elsewhere.
     void stop();

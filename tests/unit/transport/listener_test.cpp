@@ -25,6 +25,7 @@ struct waiting_clients {
         });
         REQUIRE(opened);
         listener = std::move(*opened);
+        listener->start();
         for (int i = 0; i < 3; ++i) REQUIRE_FALSE(connect());
     }
     std::error_code connect() {
@@ -74,6 +75,7 @@ TEST_CASE("listener: a handler may close it in the middle of stop") {
     });
     REQUIRE(opened);
     lab.listener = std::move(*opened);
+    lab.listener->start();
     lab.where = {};
     for (int i = 0; i < 3; ++i) REQUIRE_FALSE(lab.connect());
     lab.listener->stop();

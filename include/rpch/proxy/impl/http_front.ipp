@@ -135,7 +135,11 @@ RPCH_DECL result<std::uint16_t> http_front::listen(const transport::host_port& w
         });
     if (!opened) return fail(opened.error());
     const std::uint16_t port = (*opened)->endpoint().port();
-    listeners_.push_back(std::move(*opened));
+    asio::dispatch(shared_->context->on,
+                   [self = shared_from_this(), fresh = std::move(*opened)]() mutable {
+                       fresh->start();
+                       self->listeners_.push_back(std::move(fresh));
+                   });
     return port;
 }
 

@@ -117,7 +117,7 @@ RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
     const auto parsed = dcerpc::parse_string_binding(binding);
     if (!parsed) return fail(parsed.error());
     if (parsed->rpc_proxy || parsed->http_proxy || parsed->object) return fail(errc::bad_binding);
-    auto& interfaces = impl_->serving();
+    static_cast<void>(impl_->serving());
     const bool over_http = parsed->sequence == dcerpc::protocol_sequence::ncacn_http;
     const std::weak_ptr<detail::server_shared> weak = impl_->shared;
     auto accepted = [weak, over_http](transport::tcp::socket socket) {
@@ -139,15 +139,19 @@ RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
                                             std::move(accepted));
     if (!opened) return fail(opened.error());
     const std::uint16_t port = (*opened)->endpoint().port();
-    interfaces.options.secondary_address = std::to_string(port);
-    impl_->listeners.push_back(std::move(*opened));
+    asio::dispatch(impl_->shared->context->on,
+                   [impl = impl_, port, fresh = std::move(*opened)]() mutable {
+                       impl->shared->interfaces->options.secondary_address = std::to_string(port);
+                       fresh->start();
+                       impl->listeners.push_back(std::move(fresh));
+                   });
     return port;
 }
 
 RPCH_DECL result<std::uint16_t> server::listen_https(const transport::host_port& where,
                                                      std::shared_ptr<transport::tls_context> tls,
                                                      std::string* why) {
-    auto& interfaces = impl_->serving();
+    static_cast<void>(impl_->serving());
     if (!impl_->front)
         if (const auto ec = impl_->open_front(why)) return fail(ec);
     if (!tls && !impl_->shared->settings.front_door.allow_plain) {
@@ -156,8 +160,10 @@ RPCH_DECL result<std::uint16_t> server::listen_https(const transport::host_port&
     }
     const auto port = impl_->front->listen(where, std::move(tls));
     if (!port) return fail(port.error());
-    if (interfaces.options.secondary_address.empty()) // a port of the server role says more
-        interfaces.options.secondary_address = std::to_string(*port);
+    asio::dispatch(impl_->shared->context->on, [shared = impl_->shared, number = *port] {
+        std::string& told = shared->interfaces->options.secondary_address;
+        if (told.empty()) told = std::to_string(number); // a port of the server role says more
+    });
     return *port;
 }
 

@@ -25,7 +25,6 @@ RPCH_DECL result<std::shared_ptr<listener>> listener::open(strand on, const host
     if (!ec) self->acceptor_.bind(endpoint, ec);
     if (!ec) self->acceptor_.listen(asio::socket_base::max_listen_connections, ec);
     if (ec) return fail(ec);
-    self->accept();
     return self;
 }
 
