@@ -3,7 +3,9 @@
 #define RPCH_RPCH_HPP
 
 #include <rpch/auth/basic.hpp>
+#include <rpch/auth/md4.hpp>
 #include <rpch/auth/offers.hpp>
+#include <rpch/auth/rc4.hpp>
 #include <rpch/auth/security_context.hpp>
 #include <rpch/auth/users_file.hpp>
 #include <rpch/channel/actions.hpp>

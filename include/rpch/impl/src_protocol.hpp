@@ -10,7 +10,9 @@
 #endif
 
 #include <rpch/auth/impl/basic.ipp>
+#include <rpch/auth/impl/md4.ipp>
 #include <rpch/auth/impl/offers.ipp>
+#include <rpch/auth/impl/rc4.ipp>
 #include <rpch/auth/impl/users_file.ipp>
 #include <rpch/channel/impl/client.ipp>
 #include <rpch/channel/impl/inbound_proxy.ipp>
