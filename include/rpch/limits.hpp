@@ -39,6 +39,11 @@ inline constexpr std::size_t security_contexts_max = 2048;
 inline constexpr std::size_t pending_bytes_max = std::size_t{16} << 20;
 /// How long a server may take to answer a cancelled call before the client gives it up.
 inline constexpr std::chrono::milliseconds cancel_wait{5000};
+/// Pairs of the TargetInfo of an NTLM message; ten are defined. [MS-NLMP] 2.2.2.1.
+inline constexpr std::size_t ntlm_av_pairs_max = 32;
+/// Bytes of a user, domain or workstation name of an NTLM message, as sent. Windows has at most 256
+/// characters in each.
+inline constexpr std::size_t ntlm_name_bytes_max = 1024;
 /// Answers and notices that a peer made one association queue and does not read, bytes.
 inline constexpr std::size_t control_bytes_max = 256 * 1024;
 

@@ -4,6 +4,11 @@
 
 #include <rpch/auth/basic.hpp>
 #include <rpch/auth/md4.hpp>
+#include <rpch/auth/ntlm.hpp>
+#include <rpch/auth/ntlm_crypto.hpp>
+#include <rpch/auth/ntlm_environment.hpp>
+#include <rpch/auth/ntlm_messages.hpp>
+#include <rpch/auth/ntlm_text.hpp>
 #include <rpch/auth/offers.hpp>
 #include <rpch/auth/rc4.hpp>
 #include <rpch/auth/security_context.hpp>
@@ -103,6 +108,7 @@
 #include <rpch/transport/executor.hpp>
 #include <rpch/transport/link.hpp>
 #include <rpch/transport/listener.hpp>
+#include <rpch/transport/ntlm_environment.hpp>
 #include <rpch/transport/password_hash.hpp>
 #include <rpch/transport/random.hpp>
 #include <rpch/transport/rendezvous.hpp>

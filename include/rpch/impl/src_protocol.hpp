@@ -11,6 +11,10 @@
 
 #include <rpch/auth/impl/basic.ipp>
 #include <rpch/auth/impl/md4.ipp>
+#include <rpch/auth/impl/ntlm.ipp>
+#include <rpch/auth/impl/ntlm_crypto.ipp>
+#include <rpch/auth/impl/ntlm_messages.ipp>
+#include <rpch/auth/impl/ntlm_text.ipp>
 #include <rpch/auth/impl/offers.ipp>
 #include <rpch/auth/impl/rc4.ipp>
 #include <rpch/auth/impl/users_file.ipp>

@@ -27,6 +27,7 @@
 #include <rpch/transport/impl/hmac_sha256.ipp>
 #include <rpch/transport/impl/link.ipp>
 #include <rpch/transport/impl/listener.ipp>
+#include <rpch/transport/impl/ntlm_environment.ipp>
 #include <rpch/transport/impl/password_hash.ipp>
 #include <rpch/transport/impl/pem_file.ipp>
 #include <rpch/transport/impl/random.ipp>
