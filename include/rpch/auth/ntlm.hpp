@@ -104,7 +104,7 @@ struct ntlm_server_settings {
     /// Refuses clients whose NTLMv2 response has no channel bindings, or zeros, where the context
     /// has some to compare with. Bindings that are there are always compared.
     bool require_channel_binding = false;
-    /// Refuses clients that send no MIC; those of today send one, libcurl's own NTLM does not.
+    /// Refuses clients that send no MIC; Windows sends one, gss-ntlmssp 1.2 does not.
     bool require_mic = false;
     /// The target names (`service/host`) that a client may have meant; empty: any. A client that
     /// tells none is let in.

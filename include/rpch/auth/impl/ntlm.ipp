@@ -253,7 +253,11 @@ RPCH_DECL result<std::vector<std::byte>> ntlm_client_context::answer(byte_view t
 RPCH_DECL result<std::vector<std::byte>> ntlm_server_context::step(byte_view token) {
     switch (std::exchange(stage_, stage::failed)) {
     case stage::start: return challenge(token);
-    case stage::challenged: return verify(token);
+    case stage::challenged: {
+        auto out = verify(token);
+        if (!out) peer_ = {}; // a name that was not proved to the end is nobody's
+        return out;
+    }
     case stage::established:
     case stage::failed: break;
     }
