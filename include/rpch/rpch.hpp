@@ -9,6 +9,7 @@
 #include <rpch/auth/ntlm_environment.hpp>
 #include <rpch/auth/ntlm_messages.hpp>
 #include <rpch/auth/ntlm_text.hpp>
+#include <rpch/auth/ntlm_users.hpp>
 #include <rpch/auth/offers.hpp>
 #include <rpch/auth/rc4.hpp>
 #include <rpch/auth/security_context.hpp>

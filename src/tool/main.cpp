@@ -103,6 +103,8 @@ void add_proxy(CLI::App& app, tool::proxy_options& o) {
 void add_passwd(CLI::App& app, tool::passwd_options& o) {
     app.add_option("FILE", o.file, "users file; made if it does not exist")->required();
     app.add_option("USER", o.user, "user to add or to give a new password")->required();
+    app.add_flag("--ntlm", o.ntlm,
+                 "also write the NT hash, for servers with NTLM; who reads it needs no password");
     app.footer("Example:\n  rpch passwd users alice\n"
                "Asks for the password; reads one line where standard input is no terminal.");
 }

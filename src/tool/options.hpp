@@ -50,6 +50,7 @@ struct proxy_options {
 struct passwd_options {
     std::string file;
     std::string user;
+    bool ntlm = false;
 };
 
 /// How a client proves itself and whom it trusts.

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <string>
 
+#include <rpch/auth/ntlm_crypto.hpp>
 #include <rpch/auth/users_file.hpp>
 #include <rpch/core/secret.hpp>
 #include <rpch/transport/password_hash.hpp>
@@ -77,12 +78,19 @@ int run_passwd(const passwd_options& options) {
         }
     }
     const auto hash = rpch::transport::make_password_hash(*password);
+    const auto nt_hash = rpch::auth::ntowf_v1(*password);
     rpch::core::wipe(*password);
     if (!hash) {
         std::fprintf(stderr, "rpch passwd: %s\n", hash.error().message().c_str());
         return failed;
     }
-    if (const auto bad = users->set(options.user, *hash)) {
+    if (options.ntlm && !nt_hash) {
+        std::fprintf(stderr, "rpch passwd: NTLM needs a password in UTF-8\n");
+        return failed;
+    }
+    const auto* const before = users->find(options.user);
+    const bool loses_ntlm = !options.ntlm && before != nullptr && before->nt_hash();
+    if (const auto bad = users->set(options.user, *hash, options.ntlm ? &*nt_hash : nullptr)) {
         std::fprintf(stderr, "rpch passwd: user '%s': %s\n", options.user.c_str(),
                      bad.message().c_str());
         return failed;
@@ -92,6 +100,8 @@ int run_passwd(const passwd_options& options) {
                      std::strerror(errno));
         return failed;
     }
+    if (loses_ntlm)
+        std::fprintf(stderr, "rpch passwd: the user no longer logs on by NTLM; --ntlm allows it\n");
     return succeeded;
 }
 

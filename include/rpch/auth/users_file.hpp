@@ -3,7 +3,10 @@
 //     name:HASH[;further-field...]
 // HASH is what transport::make_password_hash gives; here it is text without blank or `;`. Fields
 // behind
-// `;` belong to later versions and are kept as they are. Files, randomness and hashing are not this
+// `;` are separated by `;`. Known is `ntlm=` and the NT hash as 32 hexadecimal digits, for servers
+// that let clients in by NTLM. An NT hash has no salt and no cost, and NTLM takes it in place of
+// the password: who reads it can log on, so it is written only where it was asked for. Other fields
+// belong to later versions and are kept as they are. Files, randomness and hashing are not this
 // room's.
 #ifndef RPCH_AUTH_USERS_FILE_HPP
 #define RPCH_AUTH_USERS_FILE_HPP
@@ -11,11 +14,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include <rpch/auth/ntlm_crypto.hpp>
 #include <rpch/core/text.hpp>
 #include <rpch/limits.hpp>
 #include <rpch/result.hpp>
@@ -28,6 +33,9 @@ struct user_entry {
         name; ///< UTF-8; no colon, no control character, no blank at an end, no `#` in front.
     std::string hash;           ///< Visible ASCII without `;`.
     std::string further_fields; ///< With the `;` it begins with; empty if none.
+
+    /// @return the NT hash of the field `ntlm=`; nothing if there is none.
+    [[nodiscard]] RPCH_DECL std::optional<ntlm_key> nt_hash() const noexcept;
     bool operator==(const user_entry&) const = default;
 };
 
@@ -36,8 +44,8 @@ class users_file {
   public:
     /// Parses the text of a users file. Lines end in LF or CRLF.
     /// @param bad_line  if not null: on error, the number of the line, from 1.
-    /// @errors errc::bad_setting for a malformed line or a name that stands twice; errc::too_many
-    /// above
+    /// @errors errc::bad_setting for a malformed line or NT hash, or a name that stands twice;
+    /// errc::too_many above
     ///         limits::users_max users; errc::too_large for a line above
     ///         limits::users_line_bytes_max.
     [[nodiscard]] RPCH_DECL static result<users_file> parse(std::string_view text,
@@ -47,10 +55,14 @@ class users_file {
 
     /// @return the user, or nullptr; valid until the next change.
     [[nodiscard]] RPCH_DECL const user_entry* find(std::string_view name) const noexcept;
-    /// Adds a user, or gives the user of this name a new hash; the further fields of one that is
-    /// there stay, for they are not ours to lose.
+    /// Adds a user, or gives the user of this name a new hash. The field `ntlm=` of one that is
+    /// there goes, for the old password would be good as long as it stays; other further fields
+    /// stay, for they are not ours to lose.
+    /// @param nt_hash  the NT hash of the same password, ntowf_v1(), to be written as `ntlm=`; null
+    ///                 if the user is not to log on by NTLM.
     /// @errors errc::bad_setting for a name or hash that the file cannot hold; errc::too_many.
-    [[nodiscard]] RPCH_DECL std::error_code set(std::string_view name, std::string_view hash);
+    [[nodiscard]] RPCH_DECL std::error_code set(std::string_view name, std::string_view hash,
+                                                const ntlm_key* nt_hash = nullptr);
     /// @return whether there was such a user.
     RPCH_DECL bool remove(std::string_view name);
     /// @return how many users there are.

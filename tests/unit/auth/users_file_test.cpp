@@ -85,3 +85,29 @@ TEST_CASE("users file: a check hashes once for known and unknown names alike") {
         file.check("mallory", "decoy", verify, "decoy")); // even if the decoy's password were known
     CHECK(seen == "right right decoy ");
 }
+
+TEST_CASE("users file: the NT hash is read, written on request, and gone with the old password") {
+    const auto hash = ntowf_v1("Password").value();
+    auto file =
+        users_file::parse("a:h;x=1;y\nb:h;ntlm=A4f49c406510bdcab6824ee7c30fd852;z\n").value();
+    CHECK_FALSE(file.find("a")->nt_hash());
+    CHECK(file.find("b")->nt_hash()->bytes == hash.bytes);
+    CHECK_FALSE(file.set("a", "h2", &hash));
+    CHECK_FALSE(file.set("b", "h2"));
+    CHECK_FALSE(file.set("c", "h2", &hash));
+    CHECK(file.format() == "a:h2;x=1;y;ntlm=a4f49c406510bdcab6824ee7c30fd852\n"
+                           "b:h2;z\n"
+                           "c:h2;ntlm=a4f49c406510bdcab6824ee7c30fd852\n");
+    CHECK(users_file::parse(file.format())->format() == file.format());
+}
+
+TEST_CASE("users file: an NT hash that is malformed or stands twice is refused") {
+    for (const std::string bad : {"ntlm=", "ntlm=a4f4", "ntlm=a4f49c406510bdcab6824ee7c30fd85g",
+                                  "ntlm=a4f49c406510bdcab6824ee7c30fd852;"
+                                  "ntlm=a4f49c406510bdcab6824ee7c30fd852"}) {
+        std::size_t line = 0;
+        CHECK(parse_error("a:h;" + bad + "\n", line) == errc::bad_setting);
+        CHECK(line == 1);
+    }
+    CHECK(users_file::parse("a:h;;nt=1;\n")->format() == "a:h;;nt=1;\n");
+}

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include <rpch/core/secret.hpp>
 #include <rpch/core/text.hpp>
+#include <rpch/core/uuid.hpp>
 
 namespace rpch::inline RPCH_ABI::auth {
 
@@ -29,6 +31,35 @@ RPCH_DECL bool is_line_text(std::string_view line) noexcept {
     return true;
 }
 
+inline constexpr std::string_view ntlm_field("ntlm=");
+
+/// Takes the next further field off the front of `;a;b`.
+RPCH_DECL std::string_view next_field(std::string_view& fields) noexcept {
+    const std::size_t end = fields.find(';', 1);
+    const std::string_view field = fields.substr(1, end == std::string_view::npos ? end : end - 1);
+    fields = end == std::string_view::npos ? std::string_view{} : fields.substr(end);
+    return field;
+}
+
+/// @return whether there is no field `ntlm=`, or one that can be read.
+RPCH_DECL bool has_sound_ntlm_field(const user_entry& user) noexcept {
+    int count = 0;
+    for (std::string_view rest = user.further_fields; !rest.empty();)
+        count += next_field(rest).starts_with(ntlm_field) ? 1 : 0;
+    return count == 0 || (count == 1 && user.nt_hash().has_value());
+}
+
+/// The further fields of a user whose password changes.
+RPCH_DECL std::string changed_fields(std::string_view old, const ntlm_key* nt_hash) {
+    std::string out;
+    while (!old.empty()) {
+        const std::string_view field = next_field(old);
+        if (!field.starts_with(ntlm_field)) out.append(";").append(field);
+    }
+    if (nt_hash != nullptr) out.append(";").append(ntlm_field).append(core::to_hex(nt_hash->bytes));
+    return out;
+}
+
 /// Reads one line that is neither empty nor a comment.
 RPCH_DECL result<user_entry> parse_user(std::string_view line) {
     const std::size_t colon = line.find(':');
@@ -40,6 +71,24 @@ RPCH_DECL result<user_entry> parse_user(std::string_view line) {
 }
 
 } // namespace detail
+
+RPCH_DECL std::optional<ntlm_key> user_entry::nt_hash() const noexcept {
+    for (std::string_view rest = further_fields; !rest.empty();) {
+        std::string_view field = detail::next_field(rest);
+        if (!field.starts_with(detail::ntlm_field)) continue;
+        field.remove_prefix(detail::ntlm_field.size());
+        ntlm_key out;
+        if (field.size() != 2 * out.bytes.size()) return std::nullopt;
+        for (std::size_t i = 0; i < out.bytes.size(); ++i) {
+            const int high = core::hex_digit(field[2 * i]);
+            const int low = core::hex_digit(field[2 * i + 1]);
+            if (high < 0 || low < 0) return std::nullopt;
+            out.bytes[i] = static_cast<std::byte>(high * 16 + low);
+        }
+        return out;
+    }
+    return std::nullopt;
+}
 
 RPCH_DECL result<users_file> users_file::parse(std::string_view text, std::size_t* bad_line) {
     users_file out;
@@ -90,17 +139,25 @@ RPCH_DECL const user_entry* users_file::find(std::string_view name) const noexce
 RPCH_DECL std::error_code users_file::add(user_entry user) {
     if (!detail::is_user_name(user.name) || !detail::is_hash_text(user.hash))
         return errc::bad_setting;
+    if (!detail::has_sound_ntlm_field(user)) return errc::bad_setting;
     if (by_name_.size() == limits::users_max) return errc::too_many;
     by_name_.emplace(user.name, lines_.size());
     lines_.emplace_back(std::move(user));
     return {};
 }
 
-RPCH_DECL std::error_code users_file::set(std::string_view name, std::string_view hash) {
+RPCH_DECL std::error_code users_file::set(std::string_view name, std::string_view hash,
+                                          const ntlm_key* nt_hash) {
     const auto at = by_name_.find(name);
-    if (at == by_name_.end()) return add({std::string(name), std::string(hash), {}});
+    if (at == by_name_.end())
+        return add({std::string(name), std::string(hash), detail::changed_fields({}, nt_hash)});
     if (!detail::is_hash_text(hash)) return errc::bad_setting;
-    if (auto* user = std::get_if<user_entry>(&lines_[at->second])) user->hash = hash;
+    if (auto* user = std::get_if<user_entry>(&lines_[at->second])) {
+        user->hash = hash;
+        std::string fields = detail::changed_fields(user->further_fields, nt_hash);
+        core::wipe(user->further_fields);
+        user->further_fields = std::move(fields);
+    }
     return {};
 }
 
