@@ -52,6 +52,7 @@ enum class errc {
     http_refused,             ///< The HTTP server or RPC proxy answered with a failure.
     http_auth_required,       ///< 401: credentials are missing or wrong.
     http_auth_not_offered,    ///< 401, and the scheme we were told to use is not on offer.
+    http_auth_interrupted,    ///< The proxy ended the connection between two legs of a handshake.
     http_auth_needs_tls,      ///< Refused to send Basic credentials over plain HTTP.
     http_unexpected_response, ///< A response on a channel that must not have one now.
     // The network.

@@ -96,6 +96,8 @@ inline constexpr std::size_t eeinfo_records_max = 16;
 inline constexpr std::size_t eeinfo_params_max = 4;
 /// Name and password of the Basic scheme with the colon between them, bytes.
 inline constexpr std::size_t basic_credentials_bytes_max = 1024;
+/// Legs of one NTLM or Negotiate handshake; NTLM has two, SPNEGO four at most in practice.
+inline constexpr int http_auth_legs_max = 10;
 /// Challenges of one 401 that are looked at.
 inline constexpr std::size_t auth_offers_max = 16;
 

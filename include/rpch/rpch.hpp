@@ -3,6 +3,7 @@
 #define RPCH_RPCH_HPP
 
 #include <rpch/auth/basic.hpp>
+#include <rpch/auth/http_handshake.hpp>
 #include <rpch/auth/md4.hpp>
 #include <rpch/auth/ntlm.hpp>
 #include <rpch/auth/ntlm_crypto.hpp>

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include <rpch/auth/security_context.hpp>
 
@@ -23,6 +26,9 @@ struct toy_rules {
     bool can_sign_headers = true;
     rpch::auth::security_provider provider = rpch::auth::security_provider::ntlm;
     std::size_t signature = 16;
+    /// Of an acceptor: users by their passwords, instead of the one password of alice.
+    std::map<std::string, std::string> users = {};
+    bool anonymous = false; ///< Of an acceptor: whoever knows the password is nobody.
 };
 
 /// Each leg is its number and the password. A signature is a count and a hash that depends on
@@ -38,6 +44,10 @@ class toy_context final : public rpch::auth::security_context {
         if (!is_first_of_client) {
             if (token.empty() || token[0] != std::byte(leg_ + 1))
                 return rpch::fail(rpch::errc::bad_security_token);
+            if (const auto known =
+                    rules_.users.find(std::string(rpch::core::as_text(token.subspan(1))));
+                known != rules_.users.end() && user_.empty())
+                std::tie(rules_.password, user_) = *known;
             if (rpch::core::as_text(token.subspan(1)) != rules_.password)
                 return rpch::fail(rpch::errc::bad_credentials);
             ++leg_;
@@ -49,7 +59,7 @@ class toy_context final : public rpch::auth::security_context {
             for (const char c : rules_.password) out.push_back(std::byte(c));
         }
         done_ = leg_ == rules_.legs;
-        if (done_) peer_ = {"alice", "TOY", "toy", false};
+        if (done_) peer_ = {user_.empty() ? "alice" : user_, "TOY", "toy", rules_.anonymous};
         return out;
     }
     bool is_established() const noexcept override { return done_; }
@@ -116,6 +126,7 @@ class toy_context final : public rpch::auth::security_context {
     int leg_ = 0;
     std::uint64_t sent_ = 0, received_ = 0;
     rpch::auth::peer_identity peer_;
+    std::string user_;
 };
 
 class toy_acceptor final : public rpch::auth::security_acceptor {
@@ -123,9 +134,12 @@ class toy_acceptor final : public rpch::auth::security_acceptor {
     explicit toy_acceptor(toy_rules rules = {}) : rules_(std::move(rules)) {}
     rpch::auth::security_provider provider() const noexcept override { return rules_.provider; }
     rpch::result<std::unique_ptr<rpch::auth::security_context>>
-    accept(const rpch::auth::security_options&) override {
+    accept(const rpch::auth::security_options& options) override {
+        asked.push_back(options);
         return std::make_unique<toy_context>(rules_, false);
     }
+
+    std::vector<rpch::auth::security_options> asked; ///< One for each context.
 
   private:
     toy_rules rules_;
@@ -136,9 +150,12 @@ class toy_initiator final : public rpch::auth::security_initiator {
     explicit toy_initiator(toy_rules rules = {}) : rules_(std::move(rules)) {}
     rpch::auth::security_provider provider() const noexcept override { return rules_.provider; }
     rpch::result<std::unique_ptr<rpch::auth::security_context>>
-    initiate(const rpch::auth::security_options&) override {
+    initiate(const rpch::auth::security_options& options) override {
+        asked.push_back(options);
         return std::make_unique<toy_context>(rules_, true);
     }
+
+    std::vector<rpch::auth::security_options> asked; ///< One for each context.
 
   private:
     toy_rules rules_;

@@ -43,6 +43,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::http_refused: return "the HTTP server or RPC proxy answered with a failure";
     case errc::http_auth_required: return "401: credentials are missing or wrong";
     case errc::http_auth_not_offered: return "401, and the scheme we were told to use is not on offer";
+    case errc::http_auth_interrupted: return "the proxy ended the connection in the middle of an authentication";
     case errc::http_auth_needs_tls: return "refused to send Basic credentials over plain HTTP";
     case errc::http_unexpected_response: return "a response on a channel that must not have one now";
     case errc::name_not_found: return "name resolution failed";

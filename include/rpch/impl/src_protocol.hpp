@@ -10,6 +10,7 @@
 #endif
 
 #include <rpch/auth/impl/basic.ipp>
+#include <rpch/auth/impl/http_handshake.ipp>
 #include <rpch/auth/impl/md4.ipp>
 #include <rpch/auth/impl/ntlm.ipp>
 #include <rpch/auth/impl/ntlm_crypto.ipp>
