@@ -82,6 +82,46 @@ TEST_CASE("certificate: an address matches whole or not at all") {
           core::to_hex(std::as_bytes(std::span(expected))));
 }
 
+// Made with `openssl req -x509 -sha1` and `-sha384`; the hashes are what `openssl dgst` says of the
+// DER form.
+constexpr const char* signed_with_sha1 =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBcjCCARqgAwIBAgIUDO8jmvrVWDE7k+v7jNMql1wEzyQwCQYHKoZIzj0EATAP\n"
+    "MQ0wCwYDVQQDDARzaGExMCAXDTI2MTEyNTA2NDMxMloYDzIwODEwODI4MDY0MzEy\n"
+    "WjAPMQ0wCwYDVQQDDARzaGExMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEPtl9\n"
+    "BiyCtX9pM4JSonS53gcnMa/QzADCehQGA13+hWAnEDw8C24+d6DPX9l7+nohi4PM\n"
+    "AWdhzSPzmmhg49gKUKNTMFEwHQYDVR0OBBYEFIPX1Z8W+x0Ukg4KTNLVwfLYEQKK\n"
+    "MB8GA1UdIwQYMBaAFIPX1Z8W+x0Ukg4KTNLVwfLYEQKKMA8GA1UdEwEB/wQFMAMB\n"
+    "Af8wCQYHKoZIzj0EAQNHADBEAiBwDLYOk5PsiihOwTdlKLEQ5t3Pm3GZrJjyLUKW\n"
+    "TrADtQIgV/4toKcjj5hOIKyeSyG501z4BiPyDAoHsdX2PMpLGpE=\n"
+    "-----END CERTIFICATE-----\n";
+constexpr const char* signed_with_sha384 =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBeDCCAR+gAwIBAgIUL/vShN6tIQvgaatvo49bE7GNeqQwCgYIKoZIzj0EAwMw\n"
+    "ETEPMA0GA1UEAwwGc2hhMzg0MCAXDTI2MTEyNTA2NDMxMloYDzIwODEwODI4MDY0\n"
+    "MzEyWjARMQ8wDQYDVQQDDAZzaGEzODQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"
+    "AAT/CfnJxbS1jwAB91AaY2aHWzubVXpDI3FsihP2YIlQm7DCse1rIvOM3wyzwgM1\n"
+    "xcLMrxMoNoWhDdqlllELlEwCo1MwUTAdBgNVHQ4EFgQUhw8ZkAbY8JjZC3UWgvbT\n"
+    "OkD1iXgwHwYDVR0jBBgwFoAUhw8ZkAbY8JjZC3UWgvbTOkD1iXgwDwYDVR0TAQH/\n"
+    "BAUwAwEB/zAKBggqhkjOPQQDAwNHADBEAiB7pNpr2zoJqM2uAvBKSTsFWTF9Rqxg\n"
+    "0CcIximTvW/JHwIgTqbcMNIfxkTUSmnVAVWe9zZkVdaQRrt0rJtLQY3U09c=\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_CASE("certificate: the end point's hash is that of the signature, and SHA-256 for weak ones") {
+    const auto hash_of = [](const char* pem) {
+        tls::certificate crt;
+        const std::string text = pem;
+        REQUIRE(mbedtls_x509_crt_parse(crt.get(), tls::chars(text), text.size() + 1) == 0);
+        return core::to_hex(end_point_hash(*crt.get()));
+    };
+    // RFC 5929 4.1.
+    CHECK(hash_of(signed_with_sha1) ==
+          "c718c7e3b5a7a57cc70de6b387fd2b0b2bcdabc89bcf591247524482cf9edefb");
+    CHECK(hash_of(signed_with_sha384) ==
+          "0b1f93e83d1508722382eea4baecf89992e8bb09562bbc4c166a0b8f364d0fb4"
+          "f4a5177c938dc44ab8b20ea00b1845a8");
+}
+
 TEST_CASE("certificate: flags have texts and an order of gravity") {
     CHECK(verify_flags_text(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_NOT_TRUSTED) ==
           "not signed by a trusted authority; expired");
