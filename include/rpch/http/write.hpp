@@ -60,10 +60,14 @@ write_channel_request(const channel_request_options& what);
 
 /// Writes the response head of an OUT channel, [MS-RPCH] 2.1.2.1.4.
 /// @param content_length  the channel lifetime: limits::channel_lifetime_min to _max.
-[[nodiscard]] RPCH_DECL std::string write_out_success(std::uint64_t content_length);
+/// @param authenticate    value of WWW-Authenticate, which proves the server to the client, RFC
+///                        4559 5; no control characters; empty: no header.
+[[nodiscard]] RPCH_DECL std::string write_out_success(std::uint64_t content_length,
+                                                      std::string_view authenticate = {});
 
 /// Writes the whole echo response with its PDU, [MS-RPCH] 2.1.2.1.6.
-[[nodiscard]] RPCH_DECL std::string write_echo_response();
+/// @param authenticate  as for write_out_success.
+[[nodiscard]] RPCH_DECL std::string write_echo_response(std::string_view authenticate = {});
 
 /// Writes the interim response to `Expect: 100-continue`.
 [[nodiscard]] RPCH_DECL std::string write_continue();

@@ -96,18 +96,21 @@ RPCH_DECL result<std::string> write_channel_request(const channel_request_option
     return out;
 }
 
-RPCH_DECL std::string write_out_success(std::uint64_t content_length) {
+RPCH_DECL std::string write_out_success(std::uint64_t content_length,
+                                        std::string_view authenticate) {
     std::string out = detail::status_line(1, 200, "Success");
     detail::append_header(out, "Content-Type", "application/rpc");
     detail::append_header(out, "Content-Length", std::to_string(content_length));
+    if (!authenticate.empty()) detail::append_header(out, "WWW-Authenticate", authenticate);
     return out += "\r\n";
 }
 
-RPCH_DECL std::string write_echo_response() {
+RPCH_DECL std::string write_echo_response(std::string_view authenticate) {
     std::string out = detail::status_line(1, 200, "Success");
     detail::append_header(out, "Content-Type", "application/rpc");
     detail::append_header(out, "Content-Length", std::to_string(echo_pdu.size()));
     detail::append_header(out, "Connection", "Keep-Alive");
+    if (!authenticate.empty()) detail::append_header(out, "WWW-Authenticate", authenticate);
     return out.append("\r\n").append(core::as_text(echo_pdu));
 }
 
