@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include <rpch/auth/security_context.hpp>
 #include <rpch/limits.hpp>
 #include <rpch/proxy/tcp_backend.hpp>
 
@@ -28,6 +30,11 @@ struct proxy_settings {
     /// Basic authentication against `users_file`.
     bool allow_basic = false;
     std::string users_file;
+    /// NTLM and Negotiate: at most one acceptor of each. They are asked on the proxy's strand. What
+    /// 401 responses offer begins with the strongest: Negotiate, NTLM, Basic. The user is bound to
+    /// the TCP connection, so nothing may stand in front that shares connections among clients.
+    /// Over TLS acceptors are given the channel binding `tls-server-end-point`.
+    std::vector<std::shared_ptr<auth::security_acceptor>> http_acceptors;
     /// The realm that 401 responses name.
     std::string realm = "rpch";
     /// Lets `listen` work without TLS; passwords of Basic then cross the network readable.

@@ -5,12 +5,15 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
 
+#include <rpch/auth/http_handshake.hpp>
 #include <rpch/auth/users_file.hpp>
 #include <rpch/channel/inbound_proxy.hpp>
 #include <rpch/channel/outbound_proxy.hpp>
@@ -105,8 +108,9 @@ struct allowed_request {
     std::uint64_t content_length = 0;
     std::optional<std::uint32_t> min_connection_timeout_s;
     transport::host_port target;
-    std::string user;   ///< Empty for anonymous.
-    std::string client; ///< Address for logs.
+    std::string user;         ///< Empty for anonymous.
+    std::string authenticate; ///< For the response to an OUT channel: proves us to the client.
+    std::string client;       ///< Address for logs.
     rts::client_address client_address;
 };
 
@@ -134,9 +138,14 @@ class http_connection final : public transport::link_owner,
     bool handle_head();
     void judge(const http::request_head& head, std::size_t head_bytes);
     verdict authenticate(const http::request_info& request, std::size_t head_bytes);
+    verdict shake_hands(const http::request_info& request, std::size_t head_bytes);
+    verdict next_leg(const http::request_info& request, std::size_t head_bytes,
+                     std::string_view challenge);
     verdict verify(const http::request_info& request, std::size_t head_bytes);
     void on_verified(bool right);
     void demand_credentials(const http::request_info& request, std::size_t head_bytes);
+    void answer_unauthorized(const std::string& response, std::uint64_t body_bytes,
+                             std::size_t head_bytes);
     void answer_echo(const http::request_info& request, std::size_t head_bytes);
     void open_channel(const http::request_info& request, std::size_t head_bytes);
     void answer_and_finish(const std::string& response, const std::string& why);
@@ -152,6 +161,12 @@ class http_connection final : public transport::link_owner,
     bool verifying_ = false;
     bool within_head_ = false; // some of a request has come, not all
     int attempts_ = 0;
+
+    auth::http_acceptance handshake_;
+    /// Who a handshake has shown to be at the other end of this TCP connection.
+    std::optional<std::string> bound_user_;
+    std::string authenticate_; // goes into the success response to the request being judged
+    int legs_ = 0;             // answered with a token since the last success
 };
 
 /// What both roles of a proxy have in common: the HTTP leg they were given, the leg to the server
@@ -165,7 +180,7 @@ class proxy_session : public transport::channel_driver<Machine>, public proxy_co
     /// Takes over the link; PDUs may be in its input already.
     void start(std::shared_ptr<transport::link> from);
     /// Takes the link of a fresh request whose first PDU replaces this channel.
-    void adopt(std::shared_ptr<transport::link> from, std::uint64_t content_length);
+    void adopt(std::shared_ptr<transport::link> from, const allowed_request& request);
     void end() override;
 
   protected:

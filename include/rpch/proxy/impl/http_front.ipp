@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include <rpch/auth/http_handshake.hpp>
 #include <rpch/proxy/backend.hpp>
 #include <rpch/proxy/sessions.hpp>
 #include <rpch/transport/random.hpp>
@@ -45,8 +46,17 @@ RPCH_DECL std::string check_settings(const proxy_settings& s) {
     const auto window_ok = [](std::uint32_t window) {
         return window >= limits::receive_window_min && window <= limits::receive_window_max;
     };
-    if (!s.allow_anonymous && !s.allow_basic)
+    if (!s.allow_anonymous && !s.allow_basic && s.http_acceptors.empty())
         return "nobody could log on: allow an authentication scheme or anonymous users";
+    for (auto each = s.http_acceptors.begin(); each != s.http_acceptors.end(); ++each) {
+        if (*each == nullptr) return "an acceptor of http_acceptors is missing";
+        const auth::scheme which = auth::http_scheme_of((*each)->provider());
+        if (which == auth::scheme::other)
+            return "an acceptor of http_acceptors must be of NTLM or of Negotiate";
+        if (auth::acceptor_for(s.http_acceptors, which) != each->get())
+            return "two acceptors of http_acceptors have the scheme " +
+                   std::string(auth::name_of(which));
+    }
     if (s.allow_basic && s.users_file.empty()) return "Basic authentication needs a users file";
     if (!window_ok(s.in_receive_window) || !window_ok(s.out_receive_window))
         return "a receive window must be 8192 to 262144 bytes";

@@ -47,9 +47,10 @@ void proxy_session<Machine>::start(std::shared_ptr<transport::link> from) {
 
 template <class Machine>
 void proxy_session<Machine>::adopt(std::shared_ptr<transport::link> from,
-                                   std::uint64_t content_length) {
+                                   const allowed_request& request) {
     const channel::leg successor = channel::successor_of(http_leg_);
-    this->set_body_left(successor, content_length);
+    this->set_body_left(successor, request.content_length);
+    request_.authenticate = request.authenticate;
     this->attach(successor, std::move(from));
     this->pump_and_settle(successor);
 }
@@ -104,7 +105,7 @@ bool proxy_session<Machine>::place_successor(const FirstPdu& first) {
         auto link = this->detach(http_leg_);
         link->want_input(true); // it may have been waiting
         this->shut();
-        home->adopt(std::move(link), request_.content_length);
+        home->adopt(std::move(link), request_);
         return false;
     }
     if (why == errc::replacement_pending && home->waiting_.expired()) {
@@ -209,8 +210,9 @@ bool proxy_session<Machine>::past_preamble(channel::leg which, transport::link& 
 
 template <class Machine>
 void proxy_session<Machine>::answer_success(channel::leg to, std::uint32_t content_length) {
+    const std::string proof = std::exchange(request_.authenticate, {}); // of the last request
     if (transport::link* http = this->at(to))
-        http->write(core::as_bytes(http::write_out_success(content_length)));
+        http->write(core::as_bytes(http::write_out_success(content_length, proof)));
 }
 
 template <class Machine>

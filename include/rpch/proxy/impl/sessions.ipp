@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <rpch/auth/basic.hpp>
+#include <rpch/auth/http_handshake.hpp>
 #include <rpch/auth/offers.hpp>
 #include <rpch/core/secret.hpp>
 #include <rpch/http/status.hpp>
@@ -141,6 +142,7 @@ RPCH_DECL void http_connection::judge(const http::request_head& head, std::size_
     if (!request)
         return answer_and_finish(http::write_error(http::http_status_for(request.error())),
                                  request.error().message());
+    authenticate_.clear();
     if (!has_user_ && authenticate(*request, head_bytes) != verdict::proceed) return;
     has_user_ = false;
     if (request->is_echo())
@@ -152,11 +154,72 @@ RPCH_DECL void http_connection::judge(const http::request_head& head, std::size_
 RPCH_DECL http_connection::verdict http_connection::authenticate(const http::request_info& request,
                                                                  std::size_t head_bytes) {
     user_.clear();
-    if (request.authorization && shared_->settings.allow_basic &&
-        auth::scheme_of(*request.authorization) == auth::scheme::basic)
+    if (!request.authorization && bound_user_) {
+        user_ = *bound_user_;
+        return verdict::proceed;
+    }
+    bound_user_.reset(); // whoever proves anything anew is nobody until that is done
+    const auth::scheme which =
+        request.authorization ? auth::scheme_of(*request.authorization) : auth::scheme::other;
+    if (auth::acceptor_for(shared_->settings.http_acceptors, which) != nullptr)
+        return shake_hands(request, head_bytes);
+    handshake_.forget();
+    if (which == auth::scheme::basic && shared_->settings.allow_basic)
         return verify(request, head_bytes);
     if (shared_->settings.allow_anonymous) return verdict::proceed;
     demand_credentials(request, head_bytes);
+    return verdict::answered;
+}
+
+/// One leg of NTLM or Negotiate. They look like echo requests, so this comes before that question.
+RPCH_DECL http_connection::verdict http_connection::shake_hands(const http::request_info& request,
+                                                                std::size_t head_bytes) {
+    auth::security_options options;
+    options.level = auth::authentication_level::connect;
+    options.dce_style = false;
+    if (const transport::tls_engine* tls = link_->tls())
+        options.channel_binding = auth::channel_binding_of(tls->server_end_point());
+    auto said = handshake_.take(shared_->settings.http_acceptors, *request.authorization, options);
+    using step = auth::http_acceptance::verdict;
+    if (said.what == step::next_leg) return next_leg(request, head_bytes, said.challenge);
+    legs_ = 0;
+    const std::string account = auth::account_of(said.who);
+    if (said.what == step::accepted && account.empty() && !shared_->settings.allow_anonymous) {
+        said.what = step::refused;
+        said.why = "anonymous users are not allowed";
+    }
+    if (said.what == step::refused) {
+        // The client hears the same whatever was wrong: who exists is nobody's business.
+        shared_->log("HTTP connection of " + client_ + ": logon failed: " + said.why);
+        demand_credentials(request, head_bytes);
+        return verdict::answered;
+    }
+    user_ = account;
+    bound_user_ = account;
+    authenticate_ = std::move(said.challenge);
+    return verdict::proceed;
+}
+
+/// Sends the acceptor's token. The next leg must come on this connection, which therefore has to be
+/// at the beginning of a request after this one.
+RPCH_DECL http_connection::verdict http_connection::next_leg(const http::request_info& request,
+                                                             std::size_t head_bytes,
+                                                             std::string_view challenge) {
+    // RFC 9110 10.1.1: who waits for `100 Continue` and gets a final answer sends no body.
+    const bool unsent = request.expect_continue && link_->input_size() == head_bytes;
+    const bool bodyless = request.is_echo() || unsent;
+    if (!request.keep_alive || !bodyless || ++legs_ > limits::http_auth_legs_max) {
+        handshake_.forget();
+        attempts_ = wrong_passwords_max; // closes
+        demand_credentials(request, head_bytes);
+        return verdict::answered;
+    }
+    const std::array<std::string_view, 1> challenges{challenge};
+    const auto response = http::write_unauthorized(challenges, http::after_response::keep);
+    if (response)
+        answer_unauthorized(*response, request.is_echo() ? request.content_length : 0, head_bytes);
+    else
+        answer_and_finish(http::write_error(500), response.error().message());
     return verdict::answered;
 }
 
@@ -221,25 +284,36 @@ RPCH_DECL void http_connection::on_verified(bool right) {
 RPCH_DECL void http_connection::demand_credentials(const http::request_info& request,
                                                    std::size_t head_bytes) {
     const std::string basic = "Basic realm=\"" + shared_->settings.realm + "\", charset=\"UTF-8\"";
-    const std::array<std::string_view, 1> challenges{basic};
+    std::vector<std::string_view> challenges; // clients that do not compare take the first
+    for (const auth::scheme each : {auth::scheme::negotiate, auth::scheme::ntlm})
+        if (auth::acceptor_for(shared_->settings.http_acceptors, each) != nullptr)
+            challenges.push_back(auth::name_of(each));
+    if (shared_->settings.allow_basic) challenges.push_back(basic);
     const bool keep = request.keep_alive && request.is_echo() && ++attempts_ < wrong_passwords_max;
     const auto response =
-        shared_->settings.allow_basic
-            ? http::write_unauthorized(challenges, keep ? http::after_response::keep
-                                                        : http::after_response::close)
-            : result<std::string>(http::write_error(403));
+        challenges.empty()
+            ? result<std::string>(http::write_error(403))
+            : http::write_unauthorized(challenges, keep ? http::after_response::keep
+                                                        : http::after_response::close);
     if (!response || !keep)
         return answer_and_finish(response ? *response : http::write_error(500),
                                  "credentials are missing or wrong");
-    link_->write(core::as_bytes(*response));
-    skip_ = request.content_length;
-    link_->consume(head_bytes); // the views of `request` end here
+    answer_unauthorized(*response, request.content_length, head_bytes);
+}
+
+/// A 401 after which the connection goes on. The views of the request end here.
+RPCH_DECL void http_connection::answer_unauthorized(const std::string& response,
+                                                    std::uint64_t body_bytes,
+                                                    std::size_t head_bytes) {
+    link_->write(core::as_bytes(response));
+    skip_ = body_bytes;
+    link_->consume(head_bytes);
     scanner_.reset();
 }
 
 RPCH_DECL void http_connection::answer_echo(const http::request_info& request,
                                             std::size_t head_bytes) {
-    link_->write(core::as_bytes(http::write_echo_response()));
+    link_->write(core::as_bytes(http::write_echo_response(authenticate_)));
     const bool keep = request.keep_alive;
     skip_ = request.content_length;
     link_->consume(head_bytes);
@@ -276,6 +350,7 @@ RPCH_DECL void http_connection::open_channel(const http::request_info& request,
     allowed.min_connection_timeout_s = request.min_connection_timeout_s;
     allowed.target = {target->server_name, target->port};
     allowed.user = user_;
+    allowed.authenticate = std::move(authenticate_);
     allowed.client = client_;
     allowed.client_address = client_address_of(link_->peer_address());
     if (request.expect_continue) link_->write(core::as_bytes(http::write_continue()));
