@@ -17,7 +17,12 @@
 namespace rpch::inline RPCH_ABI {
 
 /// How the client proves itself to the RPC proxy.
-enum class http_authentication : std::uint8_t { none, basic };
+enum class http_authentication : std::uint8_t {
+    none,
+    basic,
+    ntlm,      ///< [MS-NTHT]; `http_initiator` must be of NTLM.
+    negotiate, ///< RFC 4559; `http_initiator` makes the tokens, SPNEGO as a rule.
+};
 
 /// How one call is made, beside its arguments.
 struct call_parameters {
@@ -50,6 +55,10 @@ struct client_options {
     std::string http_password; ///< UTF-8. Wiped with the client; the caller wipes its own copy.
     /// Sends Basic credentials even without TLS, where everybody on the way can read them.
     bool allow_basic_over_plain = false;
+    /// Makes the tokens for NTLM and Negotiate, for every HTTP connection a context of its own. It
+    /// is asked for the target `HTTP/` and the RPC proxy's name, with the channel binding
+    /// `tls-server-end-point` over TLS. Shared; null for the other schemes.
+    std::shared_ptr<auth::security_initiator> http_initiator;
 
     /// Proves the client to the RPC server itself, end to end, through whatever proxies are
     /// between; null for none. Also over plain TCP.

@@ -4,9 +4,12 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 
+#include <rpch/auth/http_handshake.hpp>
 #include <rpch/channel/client.hpp>
 #include <rpch/client/session.hpp>
 #include <rpch/core/secret.hpp>
@@ -39,6 +42,7 @@ class http_session final : public transport::channel_driver<channel::client>,
     void open_leg(channel::leg which) override;
     bool past_preamble(channel::leg which, transport::link& from) override;
     void on_secured(transport::link& from) override;
+    void on_closed(transport::link& from, std::error_code why) override;
     void deliver(const transport::pdu_ref& pdu) override;
     void produce() override;
     void promoted(channel::leg which) override;
@@ -51,10 +55,20 @@ class http_session final : public transport::channel_driver<channel::client>,
     void kick_output() override { kick(); }
 
   private:
-    void connect(channel::leg which);
+    void connect(channel::leg which, bool again = false);
     void on_connect(channel::leg which, std::error_code ec, transport::tcp::socket socket,
                     const std::string& detail);
-    void send_head(channel::leg which);
+    void start_request(channel::leg which);
+    void begin_request(channel::leg which);
+    [[nodiscard]] result<std::string> head_for(channel::leg which, std::uint64_t content_length,
+                                               std::string_view authorization) const;
+    void send_leg(channel::leg which, const core::secret& authorization);
+    void send_head(channel::leg which, std::string_view authorization);
+    void read_leg_response(channel::leg which, transport::link& from);
+    void on_leg_response(channel::leg which, const http::response_info& response);
+    void begin_again(channel::leg which);
+    void logon_failed(channel::leg which, std::error_code why);
+    [[nodiscard]] bool skip_body(channel::leg which, transport::link& from);
     bool read_out_response(channel::leg which, transport::link& from);
     bool read_in_response(channel::leg which, transport::link& from);
     bool scan_response(transport::link& from, channel::leg which);
@@ -74,8 +88,13 @@ class http_session final : public transport::channel_driver<channel::client>,
         std::weak_ptr<transport::connector> connector; // its own operations keep it
         http::head_scanner scanner;
         http::chunked_decoder chunks;
-        std::uint64_t body_skip = 0; // IN: body bytes of an early 200
+        std::uint64_t body_skip = 0; // of a response to a leg, and of an early 200 on IN
         bool is_open = false;        // OUT: the response head was read
+        // NTLM and Negotiate.
+        std::unique_ptr<auth::http_logon> logon;
+        std::optional<http::body_reader> leg_body; // of a response that is chunked
+        bool in_legs = false;                      // the request itself has not been sent yet
+        bool tried_again = false;                  // on a connection after one that was closed
     };
     [[nodiscard]] http_side& side(channel::leg which);
 

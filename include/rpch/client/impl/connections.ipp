@@ -22,6 +22,14 @@ RPCH_DECL origin origin_of(std::error_code why) noexcept {
     case static_cast<int>(errc::tls_expired):
     case static_cast<int>(errc::tls_truncated):
     case static_cast<int>(errc::tls_no_trust_anchors): return origin::tls;
+    case static_cast<int>(errc::http_auth_required):
+    case static_cast<int>(errc::http_auth_not_offered):
+    case static_cast<int>(errc::http_auth_interrupted): return origin::http;
+    case static_cast<int>(errc::bad_credentials):
+    case static_cast<int>(errc::bad_security_token):
+    case static_cast<int>(errc::authentication_failed):
+    case static_cast<int>(errc::account_locked):
+    case static_cast<int>(errc::security_not_supported): return origin::security;
     case static_cast<int>(errc::operation_aborted):
     case static_cast<int>(errc::setup_timeout): return origin::local;
     default: return origin::rts;
@@ -36,7 +44,10 @@ RPCH_DECL std::string next_step_for(std::error_code why) {
     if (why == errc::tls_name_mismatch)
         return "use the name in the certificate, or have it issued for this one";
     if (why == errc::tls_expired) return "renew the certificate, or set this machine's clock";
-    if (why == errc::http_auth_required) return "check user name, password and scheme";
+    if (why == errc::http_auth_required || why == errc::bad_credentials)
+        return "check user name, password and scheme";
+    if (why == errc::http_auth_interrupted)
+        return "NTLM and Negotiate need a connection that stays: check what stands in between";
     return {};
 }
 
@@ -103,10 +114,11 @@ RPCH_DECL void http_session::open_leg(channel::leg which) {
     connect(which);
 }
 
-RPCH_DECL void http_session::connect(channel::leg which) {
+RPCH_DECL void http_session::connect(channel::leg which, bool again) {
     const auto self = std::static_pointer_cast<http_session>(shared_from_this());
     auto& slot = sides_[static_cast<std::size_t>(which)];
     slot = std::make_unique<http_side>(); // a successor that is tried again begins afresh
+    slot->tried_again = again;
     const auto made = std::make_shared<transport::connector>(
         context().on, proxy_, options_.connect_wait,
         [self, which](std::error_code ec, transport::tcp::socket socket,
@@ -130,7 +142,7 @@ RPCH_DECL void http_session::on_connect(channel::leg which, std::error_code ec,
     if (tls_)
         made->use_tls(std::make_unique<transport::tls_engine>(tls_, proxy_.host, proxy_.port));
     attach(which, made);
-    if (!tls_) send_head(which);
+    if (!tls_) start_request(which);
     if (made->is_open()) made->start();
 }
 
@@ -138,10 +150,163 @@ RPCH_DECL void http_session::on_secured(transport::link& from) {
     const channel::leg which = leg_of(from);
     if (which == channel::leg::in_http && std::exchange(out_waits_for_in_, false))
         connect(channel::leg::out_http);
-    send_head(which);
+    start_request(which);
 }
 
-RPCH_DECL void http_session::send_head(channel::leg which) {
+RPCH_DECL void http_session::start_request(channel::leg which) {
+    run([&](channel::client&, transport::time_point, channel::action_list&) {
+        begin_request(which);
+    });
+}
+
+[[nodiscard]] constexpr auth::scheme scheme_of(http_authentication how) noexcept {
+    switch (how) {
+    case http_authentication::none: break;
+    case http_authentication::basic: return auth::scheme::basic;
+    case http_authentication::ntlm: return auth::scheme::ntlm;
+    case http_authentication::negotiate: return auth::scheme::negotiate;
+    }
+    return auth::scheme::other;
+}
+
+/// NTLM and Negotiate come before the request: its body cannot be sent twice.
+RPCH_DECL void http_session::begin_request(channel::leg which) {
+    const auth::scheme scheme = scheme_of(options_.http_auth);
+    if (scheme != auth::scheme::ntlm && scheme != auth::scheme::negotiate)
+        return send_head(which, authorization_.view());
+    auth::security_options wanted;
+    wanted.level = auth::authentication_level::connect;
+    wanted.target = "HTTP/" + proxy_.host;
+    wanted.dce_style = false;
+    if (const transport::tls_engine* tls = at(which)->tls())
+        wanted.channel_binding = auth::channel_binding_of(tls->server_end_point());
+    http_side& here = side(which);
+    here.logon =
+        std::make_unique<auth::http_logon>(options_.http_initiator, scheme, std::move(wanted));
+    const auto first = here.logon->begin();
+    if (!first) return logon_failed(which, first.error());
+    if (here.logon->is_established()) return send_head(which, first->view());
+    send_leg(which, *first);
+}
+
+/// Ends the leg by an error of this side, which is no response of the proxy.
+RPCH_DECL void http_session::logon_failed(channel::leg which, std::error_code why) {
+    const http_side& here = side(which);
+    set_detail("logon at the RPC proxy by " + std::string(auth::name_of(here.logon->which())) +
+               ": " + here.logon->detail());
+    protocol_error(which, why);
+}
+
+/// A request that only carries authentication: the channel's method, and no body.
+RPCH_DECL void http_session::send_leg(channel::leg which, const core::secret& authorization) {
+    auto text = head_for(which, 0, authorization.view());
+    if (!text) return protocol_error(which, text.error());
+    side(which).in_legs = true;
+    at(which)->write(core::as_bytes(*text));
+    core::wipe(*text);
+}
+
+/// @return whether nothing is left of the body of a response.
+RPCH_DECL bool http_session::skip_body(channel::leg which, transport::link& from) {
+    http_side& here = side(which);
+    if (here.body_skip != 0) {
+        const auto n = std::min<std::uint64_t>(here.body_skip, from.input_size());
+        from.consume(static_cast<std::size_t>(n));
+        here.body_skip -= n;
+        return here.body_skip == 0;
+    }
+    if (!here.leg_body) return true;
+    // Decoding is in place, and input is for reading only. A leg's body is a page for people.
+    const byte_view input = from.input();
+    std::vector<std::byte> page(input.begin(), input.end());
+    const auto moved = here.leg_body->decode(page);
+    if (!moved) {
+        protocol_error(which, moved.error());
+        return false;
+    }
+    from.consume(moved->consumed);
+    if (!moved->done) return false;
+    here.leg_body.reset();
+    return true;
+}
+
+RPCH_DECL void http_session::read_leg_response(channel::leg which, transport::link& from) {
+    while (!is_shut() && at(which) == &from && side(which).in_legs && from.input_size() != 0) {
+        if (!skip_body(which, from)) return;
+        const byte_view input = from.input();
+        const auto end = side(which).scanner.scan(input);
+        if (!end) return protocol_error(which, end.error());
+        if (!*end) return;
+        const auto head = http::parse_response_head(input.first(**end));
+        const auto response =
+            head ? http::read_response(*head) : result<http::response_info>(fail(head.error()));
+        if (!response) return protocol_error(which, response.error());
+        side(which).scanner.reset();
+        if (response->is_interim()) {
+            from.consume(**end);
+            continue;
+        }
+        if (response->status != 200 && response->status != 401)
+            return on_failure_response(*response, input.subspan(**end), which);
+        if (response->framing == http::body_framing::length)
+            side(which).body_skip = response->content_length;
+        else if (response->framing == http::body_framing::chunked)
+            side(which).leg_body.emplace(response->framing, 0);
+        const std::size_t head_bytes = **end;
+        on_leg_response(which, *response);
+        if (at(which) == &from) from.consume(head_bytes); // the views of `response` end here
+    }
+}
+
+RPCH_DECL void http_session::on_leg_response(channel::leg which,
+                                             const http::response_info& response) {
+    http_side& here = side(which);
+    auth::http_logon& logon = *here.logon;
+    const auto offers = auth::parse_offers(response.authenticate);
+    const auth::offer* const offer = offers.find(logon.which());
+    if (response.status == 200) {
+        // The answer to an echo request: no further leg is needed.
+        if (const auto bad = logon.finish(offer)) return logon_failed(which, bad);
+        if (!response.keep_alive) return begin_again(which);
+        // After several legs it is the connection that is authenticated, and a new first token
+        // would begin another handshake. After one leg it may be the request alone.
+        if (logon.legs() > 1) return send_head(which, {});
+        const auto again = logon.begin();
+        if (!again) return logon_failed(which, again.error());
+        return send_head(which, again->view());
+    }
+    const bool goes_on = offer != nullptr && !offer->token.empty();
+    // Some close where they see a connection for the first time; where a token was refused, one
+    // more connection tells.
+    const bool first_try = offer != nullptr && logon.legs() == 1 && !here.tried_again;
+    if (!response.keep_alive && (goes_on || first_try)) return begin_again(which);
+    if (!goes_on) return on_failure_response(response, {}, which);
+    const auto next = logon.answer(offer->token);
+    if (!next) return logon_failed(which, next.error());
+    if (logon.is_established()) return send_head(which, next->view());
+    send_leg(which, *next);
+}
+
+/// The proxy ends the connection between two legs, and says so: once, another one may do.
+RPCH_DECL void http_session::begin_again(channel::leg which) {
+    if (side(which).tried_again) {
+        set_detail("the RPC proxy ends the connection after each leg");
+        return protocol_error(which, errc::http_auth_interrupted);
+    }
+    if (const auto going = detach(which)) going->finish();
+    connect(which, true);
+}
+
+RPCH_DECL void http_session::on_closed(transport::link& from, std::error_code why) {
+    const channel::leg which = leg_of(from);
+    const bool between_legs = side(which).in_legs && origin_of(why) == origin::tcp;
+    channel_driver::on_closed(from,
+                              between_legs ? make_error_code(errc::http_auth_interrupted) : why);
+}
+
+RPCH_DECL result<std::string> http_session::head_for(channel::leg which,
+                                                     std::uint64_t content_length,
+                                                     std::string_view authorization) const {
     const bool in = is_in(which);
     const std::uint16_t usual = tls_ ? 443 : 80;
     const bool literal6 = proxy_.host.find(':') != std::string::npos;
@@ -152,31 +317,41 @@ RPCH_DECL void http_session::send_head(channel::leg which) {
     head.host = host;
     head.server_name = target_.host;
     head.server_port = target_.port;
-    const bool successor = which != channel::leg::in_http && which != channel::leg::out_http;
-    head.content_length = in          ? options_.channel_lifetime
-                          : successor ? http::out_replacement_content_length
-                                      : http::out_channel_content_length;
-    head.authorization = authorization_.view();
+    head.content_length = content_length;
+    head.authorization = authorization;
     head.session_id = session_id_;
     if (options_.connection_timeout)
         head.min_connection_timeout_s = static_cast<std::uint32_t>(
             std::clamp<std::int64_t>(options_.connection_timeout->count() / 1000, 120, 14400));
-    auto text = http::write_channel_request(head);
+    return http::write_channel_request(head);
+}
+
+RPCH_DECL void http_session::send_head(channel::leg which, std::string_view authorization) {
+    side(which).in_legs = false;
+    const bool successor = which != channel::leg::in_http && which != channel::leg::out_http;
+    const std::uint64_t content_length = is_in(which) ? options_.channel_lifetime
+                                         : successor  ? http::out_replacement_content_length
+                                                      : http::out_channel_content_length;
+    auto text = head_for(which, content_length, authorization);
     if (!text) return protocol_error(which, text.error());
     at(which)->write(core::as_bytes(*text));
     core::wipe(*text);
+    if (is_in(which)) side(which).logon.reset(); // IN has no answer that could prove anything
     if (!successor)
-        return run([&](channel::client& m, transport::time_point now, channel::action_list& out) {
-            m.on_connected(which, now, out);
-        });
-    rts::cookie fresh;
-    if (const auto bad = transport::random_bytes(fresh.bytes)) return protocol_error(which, bad);
-    run([&](channel::client& m, transport::time_point now, channel::action_list& out) {
-        m.on_successor_connected(which, fresh, now, out);
-    });
+        mutable_machine().on_connected(which, now(), actions());
+    else {
+        rts::cookie fresh;
+        if (const auto bad = transport::random_bytes(fresh.bytes))
+            return protocol_error(which, bad);
+        mutable_machine().on_successor_connected(which, fresh, now(), actions());
+    }
+    perform(nullptr);
 }
 
 RPCH_DECL bool http_session::past_preamble(channel::leg which, transport::link& from) {
+    if (side(which).in_legs) read_leg_response(which, from);
+    if (is_shut() || at(which) != &from || side(which).in_legs) return false;
+    if (!skip_body(which, from)) return false;
     if (is_in(which)) return read_in_response(which, from);
     if (!side(which).is_open) return read_out_response(which, from);
     // Windows proxies write a failure response into a running OUT body.
@@ -216,6 +391,14 @@ RPCH_DECL bool http_session::scan_response(transport::link& from, channel::leg w
         if (response->status != 200) {
             on_failure_response(*response, input.subspan(**end), which);
             return false;
+        }
+        if (const auto& logon = side(which).logon; logon && !is_in(which)) {
+            const auto offers = auth::parse_offers(response->authenticate);
+            if (const auto bad = logon->finish(offers.find(logon->which()))) {
+                logon_failed(which, bad);
+                return false;
+            }
+            side(which).logon.reset();
         }
         if (!is_in(which)) {
             const auto framing = http::out_channel_framing(*response, http::zero_length::ignore);
@@ -271,11 +454,11 @@ RPCH_DECL void http_session::on_failure_response(const http::response_info& resp
         "status " + std::to_string(response.status) + " " + std::string(response.reason);
     if (response.status == 401) {
         const auto offered = auth::parse_offers(response.authenticate);
-        const bool wanted = options_.http_auth == http_authentication::basic;
-        noted_.detail +=
-            ", offered: " + offered.to_string() + ", used: " + (wanted ? "Basic" : "none");
-        if (wanted && offered.find(auth::scheme::basic) == nullptr)
-            noted_.code = errc::http_auth_not_offered;
+        const auth::scheme used = scheme_of(options_.http_auth);
+        const bool wanted = used != auth::scheme::other;
+        noted_.detail += ", offered: " + offered.to_string() +
+                         ", used: " + (wanted ? std::string(auth::name_of(used)) : "none");
+        if (wanted && offered.find(used) == nullptr) noted_.code = errc::http_auth_not_offered;
         noted_.next_step = wanted ? "check user name and password" : "give a user and a password";
     } else if (response.rpc_error) {
         noted_.said_by = origin::rpc_proxy;
@@ -437,6 +620,18 @@ RPCH_DECL void tcp_session::end(std::error_code why, origin said_by, const std::
 RPCH_DECL result<core::secret> authorization_of(const client_options& options, bool tls,
                                                 failure& why) {
     if (options.http_auth == http_authentication::none) return core::secret{};
+    if (options.http_auth != http_authentication::basic) {
+        const auth::security_initiator* const initiator = options.http_initiator.get();
+        if (initiator == nullptr)
+            why.detail = "NTLM and Negotiate need http_initiator";
+        else if (options.http_auth == http_authentication::ntlm &&
+                 initiator->provider() != auth::security_provider::ntlm)
+            why.detail = "the scheme NTLM needs an http_initiator of NTLM";
+        else
+            return core::secret{};
+        why.code = errc::bad_setting;
+        return fail(why.code);
+    }
     if (!tls && !options.allow_basic_over_plain) {
         why.code = errc::http_auth_needs_tls;
         why.next_step = "use TLS, or allow Basic without it (allow_basic_over_plain)";
@@ -445,6 +640,16 @@ RPCH_DECL result<core::secret> authorization_of(const client_options& options, b
     auto value = auth::encode_basic(options.http_user, options.http_password);
     if (!value) why.code = value.error();
     return value;
+}
+
+[[nodiscard]] constexpr http_authentication
+authentication_of(dcerpc::http_auth_option option) noexcept {
+    switch (option) {
+    case dcerpc::http_auth_option::basic: return http_authentication::basic;
+    case dcerpc::http_auth_option::ntlm: return http_authentication::ntlm;
+    case dcerpc::http_auth_option::negotiate: return http_authentication::negotiate;
+    }
+    return http_authentication::none;
 }
 
 RPCH_DECL result<std::shared_ptr<client_session>>
@@ -457,9 +662,7 @@ make_http_session(const dcerpc::string_binding& binding, client_options options,
     };
     if (binding.http_proxy || binding.use_http_proxy)
         return refuse(errc::not_supported, "HttpProxy");
-    if (binding.http_auth && *binding.http_auth != dcerpc::http_auth_option::basic)
-        return refuse(errc::not_supported, "HttpAuthOption: only basic");
-    if (binding.http_auth) options.http_auth = http_authentication::basic;
+    if (binding.http_auth) options.http_auth = authentication_of(*binding.http_auth);
     const bool tls_on = binding.http_use_tls.value_or(true);
     auto authorization = authorization_of(options, tls_on, why);
     if (!authorization) return fail(authorization.error());
