@@ -28,15 +28,19 @@ namespace {
 
 constexpr int skipped = 77;
 
+/// Samba's client logs on at both layers or at none, so the server takes NTLM as well.
 test::stack_options ntlm_only() {
-    return {.adjust_proxy = [](rpch::proxy_settings& s) {
-        const auto& environment = rpch::transport::system_ntlm_environment();
-        auto accounts = std::make_shared<rpch::auth::ntlm_account_list>();
-        accounts->add({"labuser", "", rpch::auth::ntowf_v1("labpass").value(), false});
-        s.allow_anonymous = false;
-        s.http_acceptors = {std::make_shared<rpch::auth::ntlm_acceptor>(
-            environment, std::move(accounts), rpch::auth::ntlm_server_settings{})};
-    }};
+    const auto& environment = rpch::transport::system_ntlm_environment();
+    auto accounts = std::make_shared<rpch::auth::ntlm_account_list>();
+    accounts->add({"labuser", "", rpch::auth::ntowf_v1("labpass").value(), false});
+    const auto acceptor = std::make_shared<rpch::auth::ntlm_acceptor>(
+        environment, std::move(accounts), rpch::auth::ntlm_server_settings{});
+    return {.adjust_proxy =
+                [acceptor](rpch::proxy_settings& s) {
+                    s.allow_anonymous = false;
+                    s.http_acceptors = {acceptor};
+                },
+            .adjust_server = [acceptor](rpch::server_settings& s) { s.rpc_security = {acceptor}; }};
 }
 
 /// Runs a program while the stack serves. @return what it says on standard output.
