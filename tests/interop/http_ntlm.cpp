@@ -1,6 +1,8 @@
 // NTLM of other programs at the HTTP layer of our proxy.
 //
 //     interop_http_ntlm curl     curl --ntlm asks for an echo, right and wrong
+//     interop_http_ntlm impacket CLIENT
+//                                impacket_client.py makes calls, right and wrong
 //     interop_http_ntlm serve    prints the ports of proxy and server, and serves for a minute
 //
 // The user is RPCHDOM\labuser with the password labpass.
@@ -122,12 +124,32 @@ void ask_with_curl() {
         }
 }
 
+void call_with_impacket(const std::string& client) {
+    test::stack all(ntlm_only());
+    int code = 0;
+    run(all, {"/usr/bin/python3", "-c", "import impacket"}, code);
+    if (code != 0) std::exit(skipped);
+    for (const bool is_right : {true, false}) {
+        const std::string said = run(
+            all,
+            {"/usr/bin/python3", client, "--proxy", "127.0.0.1:" + std::to_string(all.proxy_port),
+             "--target", "127.0.0.1:" + std::to_string(all.server_port), "--http-auth", "ntlm",
+             "--http-user", "labuser", "--http-password", is_right ? "labpass" : "guess", "--call",
+             "echo", "--bytes", "3000"},
+            code);
+        require((code == 0) == is_right, "impacket ended with " + std::to_string(code));
+        require((said.find("ok: ") != std::string::npos) == is_right, said);
+    }
+}
+
 } // namespace
 
 int main(int count, char** words) try {
     const std::string_view what = count > 1 ? words[1] : "";
     if (what == "curl")
         ask_with_curl();
+    else if (what == "impacket" && count == 3)
+        call_with_impacket(words[2]);
     else if (what == "serve") {
         test::stack all(ntlm_only());
         std::printf("%u %u\n", unsigned{all.proxy_port}, unsigned{all.server_port});

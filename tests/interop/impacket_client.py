@@ -26,7 +26,7 @@ import struct
 import sys
 
 from impacket.dcerpc.v5 import epm, mgmt, rpcrt, samr, transport
-from impacket.http import AUTH_BASIC, HTTPClientSecurityProvider
+from impacket.http import AUTH_BASIC, AUTH_NTLM, HTTPClientSecurityProvider
 from impacket.uuid import uuidtup_to_bin
 
 RPCECHO = uuidtup_to_bin(('60a15ec5-4de8-11d7-a637-005056a20182', '1.0'))
@@ -47,6 +47,8 @@ def connection(args):
         wire.set_credentials(args.http_user, args.http_password)
         if args.http_auth == 'basic':
             wire.set_auth_type(AUTH_BASIC)
+        elif args.http_auth == 'ntlm':
+            wire.set_auth_type(AUTH_NTLM)
         else:
             # it knows no anonymous client: without this it offers NTLM unasked
             HTTPClientSecurityProvider.get_auth_headers = lambda *_: ({}, None)
@@ -144,7 +146,7 @@ def main():
     p.add_argument('--direct', action='store_true', help='ncacn_ip_tcp to the target, no HTTP')
     p.add_argument('--tls', action='store_true', help='https, certificate not verified')
     p.add_argument('--path', default='/rpc/rpcproxy.dll')
-    p.add_argument('--http-auth', choices=('none', 'basic'), default='none')
+    p.add_argument('--http-auth', choices=('none', 'basic', 'ntlm'), default='none')
     p.add_argument('--http-user', default='labuser')
     p.add_argument('--http-password', default='labpass')
     p.add_argument('--rpc-auth', choices=('none', 'ntlm'), default='none')
