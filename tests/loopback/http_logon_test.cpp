@@ -509,6 +509,27 @@ TEST_CASE("Successors of both channels log on as their predecessors did") {
     }
 }
 
+TEST_CASE("A server's own front door takes the schemes of a proxy") {
+    test::toy_rules rules;
+    const auto acceptor = std::make_shared<test::toy_acceptor>(rules);
+    test::stack all(
+        {.tls = true, .front_door = true, .adjust_server = [&](rpch::server_settings& s) {
+             s.front_door.allow_anonymous = false;
+             s.front_door.http_acceptors = {acceptor};
+         }});
+    auto options = all.options();
+    options.http_auth = http_authentication::ntlm;
+    options.http_initiator = std::make_shared<test::toy_initiator>(rules);
+    test::caller caller(all, all.front_binding(), options);
+    REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+    CHECK_FALSE(caller.call(test::probe::echo, test::pattern(100))->why);
+    CHECK(acceptor->asked.size() == 2);
+    options.http_auth = http_authentication::none;
+    test::caller nobody(all, all.front_binding(), options);
+    CHECK_FALSE(nobody.open());
+    CHECK(nobody.why().code == errc::http_auth_required);
+}
+
 TEST_CASE("HttpAuthOption chooses the scheme, and needs a mechanism that fits") {
     logon_stack to;
     const auto binding = [&](const std::string& option) {

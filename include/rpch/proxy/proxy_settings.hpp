@@ -33,7 +33,8 @@ struct proxy_settings {
     /// NTLM and Negotiate: at most one acceptor of each. They are asked on the proxy's strand. What
     /// 401 responses offer begins with the strongest: Negotiate, NTLM, Basic. The user is bound to
     /// the TCP connection, so nothing may stand in front that shares connections among clients.
-    /// Over TLS acceptors are given the channel binding `tls-server-end-point`.
+    /// Over TLS acceptors are given the channel binding `tls-server-end-point`. A token has to fit
+    /// into a request head (limits::http_head_bytes_max): some 11 KiB.
     std::vector<std::shared_ptr<auth::security_acceptor>> http_acceptors;
     /// The realm that 401 responses name.
     std::string realm = "rpch";

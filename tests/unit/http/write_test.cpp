@@ -25,6 +25,14 @@ ee_record connect_failed() {
 }
 } // namespace
 
+TEST_CASE("write: the proof of a server stands in both responses of success, if there is one") {
+    const std::string line = "\r\nWWW-Authenticate: Negotiate AQID\r\n";
+    CHECK(write_out_success(1 << 20, "Negotiate AQID").find(line) != std::string::npos);
+    CHECK(write_echo_response("Negotiate AQID").find(line) != std::string::npos);
+    CHECK(write_out_success(1 << 20).find("WWW-Authenticate") == std::string::npos);
+    CHECK(write_echo_response().find("WWW-Authenticate") == std::string::npos);
+}
+
 TEST_CASE("write: a channel request has the lines of 2.1.2.1.1 in classic case") {
     channel_request_options what;
     what.method = channel_method::in_data;
