@@ -47,6 +47,15 @@ inline constexpr std::size_t ntlm_name_bytes_max = 1024;
 /// Answers and notices that a peer made one association queue and does not read, bytes.
 inline constexpr std::size_t control_bytes_max = 256 * 1024;
 
+// Endpoint mapper, [C706] appendix O.
+/// Endpoints that one endpoint map holds.
+inline constexpr std::size_t endpoints_max = 4096;
+/// Entries of one ept_insert or ept_delete.
+inline constexpr std::size_t endpoint_entries_max = 256;
+/// Endpoints that a client takes from a mapper that lists them, and answers it asks for.
+inline constexpr std::size_t listed_endpoints_max = 16 * 1024;
+inline constexpr std::size_t listed_pages_max = 1024;
+
 // RTS, [MS-RPCH] 2.2.
 /// An RTS PDU above this is refused before it is buffered, in bytes. The largest one the tables
 /// define has 140; only Padding could make a bigger one.

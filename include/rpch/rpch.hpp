@@ -98,6 +98,8 @@
 #include <rpch/server/server.hpp>
 #include <rpch/server/server_settings.hpp>
 #include <rpch/server/sessions.hpp>
+#include <rpch/services/caller.hpp>
+#include <rpch/services/endpoint_map.hpp>
 #include <rpch/services/endpoint_mapper.hpp>
 #include <rpch/services/mgmt.hpp>
 #include <rpch/services/rpcecho.hpp>

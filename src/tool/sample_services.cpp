@@ -56,33 +56,44 @@ void offer_mgmt(rpch::server& server, std::vector<rpch::interface_id> interfaces
     server.handle<mgmt, mgmt::inq_if_ids>([facts] { return service::inq_if_ids(*facts); });
     server.handle<mgmt, mgmt::inq_stats>(
         [facts](std::uint32_t room) { return service::inq_stats(*facts, room); });
-    server.handle<mgmt, mgmt::is_server_listening>(&service::is_server_listening);
-    server.handle<mgmt, mgmt::stop_server_listening>(&service::stop_server_listening);
+    server.handle<mgmt, mgmt::is_server_listening>(
+        [facts] { return service::is_server_listening(*facts); });
+    server.handle<mgmt, mgmt::stop_server_listening>(
+        [] { return service::stop_server_listening(rpch::services::mgmt_status::access_denied); });
     server.handle<mgmt, mgmt::inq_princ_name>([facts](std::uint32_t authn, std::uint32_t size) {
         return service::inq_princ_name(*facts, authn, size);
     });
 }
 
-void offer_endpoint_mapper(rpch::server& server, std::shared_ptr<const known_endpoints> endpoints) {
+void offer_endpoint_mapper(rpch::server& server, std::shared_ptr<known_endpoints> endpoints) {
     using mapper = rpch::services::endpoint_mapper;
-    using service = rpch::services::endpoint_mapper_service;
-    server.handle<mapper, mapper::insert>(&service::insert);
-    server.handle<mapper, mapper::remove>(&service::remove);
+    using rpch::services::caller;
+    auto service = std::make_shared<rpch::services::endpoint_mapper_service>(std::move(endpoints));
+    server.handle<mapper, mapper::insert>([service](std::uint32_t count,
+                                                    const mapper::given_entries& entries,
+                                                    std::uint32_t replace) {
+        return service->insert(caller{}, count, entries, replace);
+    });
+    server.handle<mapper, mapper::remove>(
+        [service](std::uint32_t count, const mapper::given_entries& entries) {
+            return service->remove(caller{}, count, entries);
+        });
     server.handle<mapper, mapper::lookup>(
-        [endpoints](rpch::ndr::enum32<mapper::inquiry> inquiry,
-                    const rpch::ndr::unique<rpch::uuid>& object,
-                    const rpch::ndr::unique<rpch::interface_id>& interface,
-                    rpch::ndr::enum32<mapper::version_match> versions,
-                    const rpch::ndr::context_handle& handle, mapper::room room) {
-            return service::lookup(*endpoints, inquiry.value, object, interface, versions.value,
+        [service](rpch::ndr::enum32<mapper::inquiry> inquiry,
+                  const rpch::ndr::unique<rpch::uuid>& object,
+                  const rpch::ndr::unique<rpch::interface_id>& interface,
+                  rpch::ndr::enum32<mapper::version_match> versions,
+                  const rpch::ndr::context_handle& handle, mapper::room room) {
+            return service->lookup(caller{}, inquiry.value, object, interface, versions.value,
                                    handle, room.value);
         });
     server.handle<mapper, mapper::map>(
-        [endpoints](const rpch::ndr::unique<rpch::uuid>& object, const mapper::twr_pointer& tower,
-                    const rpch::ndr::context_handle& handle, mapper::room room) {
-            return service::map(*endpoints, object, tower, handle, room.value);
+        [service](const rpch::ndr::unique<rpch::uuid>& object, const mapper::twr_pointer& tower,
+                  const rpch::ndr::context_handle& handle, mapper::room room) {
+            return service->map(caller{}, object, tower, handle, room.value);
         });
-    server.handle<mapper, mapper::lookup_handle_free>(&service::lookup_handle_free);
+    server.handle<mapper, mapper::lookup_handle_free>(
+        &rpch::services::endpoint_mapper_service::lookup_handle_free);
 }
 
 void add_endpoint(known_endpoints& known, bool http, const std::string& host, std::uint16_t port,
@@ -97,7 +108,7 @@ void add_endpoint(known_endpoints& known, bool http, const std::string& host, st
     if (!ec && address.is_v4()) // an IPv6 listener has no place in the tower: "the host asked"
         entry.where.address = address.to_v4().to_bytes();
     entry.annotation = annotation;
-    known.push_back(std::move(entry));
+    static_cast<void>(known.insert(entry, rpch::services::if_registered::add));
 }
 
 } // namespace tool

@@ -14,7 +14,7 @@
 namespace tool {
 
 /// Grows while the listeners open; read by the endpoint mapper's handlers afterwards.
-using known_endpoints = std::vector<rpch::services::endpoint>;
+using known_endpoints = rpch::services::endpoint_map;
 
 rpch::interface_id rpcecho_id();
 rpch::interface_id endpoint_mapper_id();
@@ -27,7 +27,7 @@ void offer_rpcecho(rpch::server& server);
 /// The management interface, telling of `interfaces`.
 void offer_mgmt(rpch::server& server, std::vector<rpch::interface_id> interfaces);
 /// ept_map and ept_lookup over `endpoints`.
-void offer_endpoint_mapper(rpch::server& server, std::shared_ptr<const known_endpoints> endpoints);
+void offer_endpoint_mapper(rpch::server& server, std::shared_ptr<known_endpoints> endpoints);
 
 } // namespace tool
 

@@ -2,6 +2,7 @@
 // same again. The first octet selects the type and the byte order.
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <tuple>
 #include <vector>
 
@@ -117,14 +118,18 @@ void serve(byte_view stub, core::byte_order order, const Serve& answer) {
 
 void run_service(std::size_t service, byte_view stub, core::byte_order order) {
     using namespace rpch::services;
-    using mapper = endpoint_mapper_service;
-    static const std::vector<endpoint> endpoints{
+    const std::vector<endpoint> endpoints{
         {{.interface = rpcecho::id, .protocol = tower_protocol::tcp, .port = 1}, {}, "a"},
         {{.interface = rpcecho::id, .protocol = tower_protocol::http, .port = 2}, {}, "b"},
         {{.interface = mgmt::id, .protocol = tower_protocol::tcp, .port = 3}, mgmt::id.id, ""}};
-    static const server_facts facts{{rpcecho::id, mgmt::id}, 1, 2, 3, 4, "name"};
-    const auto lookup = [](auto&&... each) { return mapper::lookup(endpoints, each...); };
-    const auto map = [](auto&&... each) { return mapper::map(endpoints, each...); };
+    const auto known = std::make_shared<endpoint_map>(4);
+    require(!known->insert(endpoints, if_registered::add));
+    const caller who{.local = true};
+    endpoint_mapper_service mapper(known, allow_local_changes);
+    static const server_facts facts{{rpcecho::id, mgmt::id}, 1, 2, 3, 4, true, {{10, "name"}}};
+    const auto lookup = [&](auto&&... each) { return mapper.lookup(who, each...); };
+    const auto map = [&](auto&&... each) { return mapper.map(who, each...); };
+    const auto insert = [&](auto&&... each) { return mapper.insert(who, each...); };
     const auto name = [](auto... each) { return mgmt_service::inq_princ_name(facts, each...); };
     switch (service) {
     case 0: return serve<rpcecho::test_enum>(stub, order, rpcecho_service::test_enum);
@@ -133,7 +138,7 @@ void run_service(std::size_t service, byte_view stub, core::byte_order order) {
     case 3: return serve<rpcecho::echo_data>(stub, order, rpcecho_service::echo_data);
     case 4: return serve<endpoint_mapper::lookup>(stub, order, lookup);
     case 5: return serve<endpoint_mapper::map>(stub, order, map);
-    case 6: return serve<endpoint_mapper::insert>(stub, order, mapper::insert);
+    case 6: return serve<endpoint_mapper::insert>(stub, order, insert);
     case 7: return serve<mgmt::inq_princ_name>(stub, order, name);
     case 8:
         if (const auto t = decode_tower(stub)) require(decode_tower(encode_tower(*t)).has_value());

@@ -50,6 +50,7 @@
 #include <rpch/rts/impl/client_address.ipp>
 #include <rpch/rts/impl/codec.ipp>
 #include <rpch/rts/impl/shape.ipp>
+#include <rpch/services/impl/endpoint_map.ipp>
 #include <rpch/services/impl/endpoint_mapper.ipp>
 #include <rpch/services/impl/mgmt.ipp>
 #include <rpch/services/impl/rpcecho.ipp>

@@ -3,6 +3,7 @@
 #define RPCH_SERVICES_MGMT_HPP
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <system_error>
 #include <tuple>
@@ -11,6 +12,7 @@
 #include <rpch/core/uuid.hpp>
 #include <rpch/ndr/operation.hpp>
 #include <rpch/result.hpp>
+#include <rpch/services/caller.hpp>
 
 namespace rpch::inline RPCH_ABI::services {
 
@@ -56,36 +58,69 @@ inline constexpr std::uint32_t access_denied = 5;
 inline constexpr std::uint32_t unknown_authn_service = 1747;
 } // namespace mgmt_status
 
+/// The operations as an authorization function knows them, rpc_mgmt_set_authorization_fn(3); their
+/// numbers are not the operation numbers of the interface.
+enum class mgmt_operation : std::uint32_t {
+    inq_if_ids = 0,
+    inq_princ_name = 1,
+    inq_stats = 2,
+    is_server_listening = 3,
+    stop_server_listening = 4,
+};
+
+/// Decides about a call of mgmt, in the place of rpc_mgmt_authorization_fn_t. Runs on the strand of
+/// the server.
+/// @param status  what a caller who is refused gets to see; mgmt_status::access_denied if it is
+///                left 0.
+/// @return whether the operation may run.
+using mgmt_rule =
+    std::function<bool(const caller& who, mgmt_operation what, std::uint32_t& status)>;
+
+/// Asks a rule; without one everything is allowed but stop_server_listening.
+/// @return 0 if the operation may run, or the status for the caller.
+[[nodiscard]] RPCH_DECL std::uint32_t mgmt_refusal(const mgmt_rule& rule, const caller& who,
+                                                   mgmt_operation what);
+
+/// The name of a server for an authentication service.
+struct server_principal {
+    std::uint32_t authn_service = 0; ///< RPC_C_AUTHN_*: 9 negotiate, 10 NTLM, 16 Kerberos.
+    std::string name{};
+};
+
 /// What mgmt tells about a server; filled by whoever knows.
 struct server_facts {
     std::vector<interface_id> interfaces;
     std::uint32_t calls_in = 0;
-    std::uint32_t calls_out = 0;
+    std::uint32_t calls_out = 0; ///< Calls that the server makes itself.
     std::uint32_t packets_in = 0;
     std::uint32_t packets_out = 0;
-    /// Name for every authentication service; empty if there is none.
-    std::string principal_name;
+    bool listening = true;
+    std::vector<server_principal> principals;
 };
 
 /// A server's answers: pure functions of its facts and the parameters. An error is an `rpc_status`,
 /// to be sent as a fault. Counts wrap around as the 32-bit numbers of the wire do.
+///
+/// `refused` is the status of `mgmt_refusal`: if it is not 0, the answer holds it and no fact.
 struct mgmt_service {
     using if_ids = mgmt::inq_if_ids::result_type;
     using stats = mgmt::inq_stats::result_type;
     using listening = mgmt::is_server_listening::result_type;
     using name = mgmt::inq_princ_name::result_type;
 
-    static result<if_ids> inq_if_ids(const server_facts& facts);
+    static result<if_ids> inq_if_ids(const server_facts& facts, std::uint32_t refused = 0);
     /// Gives as many of the four statistics as the caller has room for.
-    static result<stats> inq_stats(const server_facts& facts, std::uint32_t room);
-    /// A server that can answer listens.
-    static result<listening> is_server_listening() noexcept;
-    /// Always denied: nobody stops a server from afar.
-    static result<std::uint32_t> stop_server_listening() noexcept;
+    static result<stats> inq_stats(const server_facts& facts, std::uint32_t room,
+                                   std::uint32_t refused = 0);
+    static result<listening> is_server_listening(const server_facts& facts,
+                                                 std::uint32_t refused = 0) noexcept;
+    /// Answers only; if it is not refused, the caller stops listening.
+    static result<std::uint32_t> stop_server_listening(std::uint32_t refused) noexcept;
+    /// Gives mgmt_status::unknown_authn_service if the server has no name for the service.
     /// @errors rpc_status::nca_fault_invalid_bound if the name and its terminator do not fit into
     ///         `size` characters, or `size` is above the maximum of mgmt::principal_name.
     static result<name> inq_princ_name(const server_facts& facts, std::uint32_t authn_service,
-                                       std::uint32_t size);
+                                       std::uint32_t size, std::uint32_t refused = 0);
 };
 
 } // namespace rpch::inline RPCH_ABI::services

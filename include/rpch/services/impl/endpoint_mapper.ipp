@@ -1,44 +1,55 @@
 #include <rpch/services/endpoint_mapper.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace rpch::inline RPCH_ABI::services {
 
 namespace detail {
 
-/// The first octets of every handle; the last four are the index to go on from, most significant
+/// The first octets of every handle; the last eight are the place to go on from, most significant
 /// first.
-inline constexpr std::array<std::uint8_t, 12> handle_mark{0x72, 0x70, 0x63, 0x68, 0x65, 0x70,
-                                                          0x74, 0x6c, 0x6f, 0x6f, 0x6b, 0x75};
+inline constexpr std::array<std::uint8_t, 8> handle_mark{0x72, 0x70, 0x63, 0x68,
+                                                         0x65, 0x70, 0x74, 0x68};
 
-inline ndr::context_handle handle_at(std::size_t index) noexcept {
+/// @return the handle that stands for a place; null for 0.
+inline ndr::context_handle handle_at(std::uint64_t place) noexcept {
+    if (place == 0) return {};
     std::array<std::byte, 16> octets{};
     for (std::size_t i = 0; i < handle_mark.size(); ++i) octets[i] = std::byte{handle_mark[i]};
-    core::store(octets.data() + handle_mark.size(), static_cast<std::uint32_t>(index),
-                core::byte_order::big);
+    core::store(octets.data() + handle_mark.size(), place, core::byte_order::big);
     return {0, uuid::decode(octets, core::byte_order::big)};
 }
 
-/// @return the index a handle stands for, 0 for the null handle; nothing if it is not one of ours.
-inline std::optional<std::size_t> index_of(const ndr::context_handle& handle,
-                                           std::size_t size) noexcept {
+/// @return the place a handle stands for, 0 for the null handle; nothing if it is not one of ours.
+inline std::optional<std::uint64_t> place_of(const ndr::context_handle& handle) noexcept {
     if (handle.is_null()) return 0;
     std::array<std::byte, 16> octets{};
     handle.id.encode(octets, core::byte_order::big);
-    const std::size_t index =
-        core::load<std::uint32_t>(octets.data() + handle_mark.size(), core::byte_order::big);
-    if (index == 0 || index >= size || handle != handle_at(index)) return std::nullopt;
-    return index;
+    const auto place =
+        core::load<std::uint64_t>(octets.data() + handle_mark.size(), core::byte_order::big);
+    if (place == 0 || handle != handle_at(place)) return std::nullopt;
+    return place;
 }
 
-inline endpoint_mapper::twr_pointer tower_of(const endpoint& e) {
+/// @return the tower of an endpoint, as this caller can use it: on a host of several addresses, a
+/// server that listens on all of them is where the mapper was reached.
+inline endpoint_mapper::twr_pointer tower_of(const endpoint& e, const caller& who) {
+    tower where = e.where;
+    if (where.address == std::array<std::uint8_t, 4>{}) where.address = who.reached;
     endpoint_mapper::twr out;
-    out.tower_octet_string.items = encode_tower(e.where);
+    out.tower_octet_string.items = encode_tower(where);
     out.tower_length = static_cast<std::uint32_t>(out.tower_octet_string.items.size());
     return out;
+}
+
+inline result<tower> asked_tower(const endpoint_mapper::twr_pointer& tower) {
+    if (!tower) return fail(errc::bad_value);
+    return decode_tower(tower->tower_octet_string.items);
 }
 
 inline bool version_matches(const interface_id& offered, const interface_id& asked,
@@ -56,100 +67,133 @@ inline bool version_matches(const interface_id& offered, const interface_id& ask
     return false;
 }
 
-inline bool object_matches(const endpoint& e, const ndr::unique<uuid>& asked) noexcept {
-    return e.object.is_nil() || (asked && e.object == *asked);
+/// @return the endpoints that entries of a caller stand for, or the status that refuses them.
+inline std::uint32_t decode_entries(const endpoint_mapper::given_entries& entries,
+                                    std::vector<endpoint>& out) {
+    for (const auto& each : entries.items) {
+        const auto where = asked_tower(each.tower);
+        if (!where) return ept_status::invalid_entry;
+        out.push_back({*where, each.object, each.annotation.text});
+    }
+    return ept_status::ok;
 }
 
-/// Collects what `wanted` accepts, from the handle's place on, into an answer of at most `room`.
-template <class Items, class Wanted, class Make>
+/// Makes an answer of at most `room` items from what `wanted` accepts, from the handle's place on.
+template <class Items, class Make>
 std::tuple<ndr::context_handle, std::uint32_t, Items, std::uint32_t>
-collect(const std::vector<endpoint>& endpoints, const ndr::context_handle& handle,
-        std::uint32_t room, const Wanted& wanted, const Make& make) {
+collect(const endpoint_map& map, const ndr::context_handle& handle, std::uint32_t room,
+        const endpoint_map::filter& wanted, const Make& make) {
     Items items;
     items.max_count = room;
-    const auto answer = [&](const ndr::context_handle& next, std::uint32_t status) {
+    const auto answer = [&](std::uint64_t next, std::uint32_t status) {
         const auto count = static_cast<std::uint32_t>(items.items.size());
-        return std::tuple{next, count, std::move(items), status};
+        return std::tuple{handle_at(next), count, std::move(items), status};
     };
-    const auto start = index_of(handle, endpoints.size());
-    if (!start) return answer({}, ept_status::invalid_context);
-    for (std::size_t i = *start; i < endpoints.size(); ++i) {
-        if (!wanted(endpoints[i])) continue;
-        if (room == 0) return answer({}, ept_status::cannot_perform);
-        if (items.items.size() == room) return answer(handle_at(i), ept_status::ok);
-        items.items.push_back(make(endpoints[i]));
-    }
-    return answer({}, items.items.empty() ? ept_status::not_registered : ept_status::ok);
+    const auto place = place_of(handle);
+    if (!place) return answer(0, ept_status::invalid_context);
+    if (room == 0)
+        return answer(0, map.has(wanted) ? ept_status::cannot_perform : ept_status::not_registered);
+    const auto page = map.find(wanted, *place, room);
+    if (!page) return answer(0, ept_status::invalid_context);
+    for (const endpoint& each : page->endpoints) items.items.push_back(make(each));
+    return answer(page->next, items.items.empty() ? ept_status::not_registered : ept_status::ok);
+}
+
+template <class Answer>
+Answer refused_inquiry(std::uint32_t room) {
+    std::tuple_element_t<2, Answer> none;
+    none.max_count = room;
+    return Answer{ndr::context_handle{}, 0, std::move(none), ept_status::invalid_entry};
 }
 } // namespace detail
 
 RPCH_DECL result<std::uint32_t>
-endpoint_mapper_service::insert(std::uint32_t, const std::vector<endpoint_mapper::entry>&,
-                                std::uint32_t) noexcept {
-    return fail(rpc_status::access_denied);
+endpoint_mapper_service::insert(const caller& who, std::uint32_t count,
+                                const endpoint_mapper::given_entries& entries,
+                                std::uint32_t replace) {
+    if (!may(who, map_change::insert)) return fail(rpc_status::access_denied);
+    if (count != entries.items.size()) return fail(rpc_status::nca_fault_invalid_bound);
+    std::vector<endpoint> fresh;
+    if (const auto bad = detail::decode_entries(entries, fresh)) return bad;
+    const auto why =
+        map_->insert(fresh, replace != 0 ? if_registered::replace : if_registered::add);
+    if (why == errc::too_many) return ept_status::no_memory;
+    return why ? ept_status::cannot_perform : ept_status::ok;
 }
 
 RPCH_DECL result<std::uint32_t>
-endpoint_mapper_service::remove(std::uint32_t,
-                                const std::vector<endpoint_mapper::entry>&) noexcept {
-    return fail(rpc_status::access_denied);
+endpoint_mapper_service::remove(const caller& who, std::uint32_t count,
+                                const endpoint_mapper::given_entries& entries) {
+    if (!may(who, map_change::remove)) return fail(rpc_status::access_denied);
+    if (count != entries.items.size()) return fail(rpc_status::nca_fault_invalid_bound);
+    std::vector<endpoint> old;
+    if (const auto bad = detail::decode_entries(entries, old)) return bad;
+    bool all = true;
+    for (const endpoint& each : old) all = map_->erase(each) && all;
+    return all ? ept_status::ok : ept_status::not_registered;
 }
 
-RPCH_DECL result<endpoint_mapper_service::lookup_answer>
-endpoint_mapper_service::lookup(const std::vector<endpoint>& endpoints,
-                                endpoint_mapper::inquiry inquiry, const ndr::unique<uuid>& object,
-                                const ndr::unique<interface_id>& interface,
-                                endpoint_mapper::version_match versions,
-                                const ndr::context_handle& handle, std::uint32_t room) {
+RPCH_DECL result<std::uint32_t>
+endpoint_mapper_service::mgmt_delete(const caller& who, std::uint32_t object_given,
+                                     const ndr::unique<uuid>& object,
+                                     const endpoint_mapper::twr_pointer& tower) {
+    if (!may(who, map_change::mgmt_delete)) return fail(rpc_status::access_denied);
+    const auto like = detail::asked_tower(tower);
+    if (!like || (object_given != 0 && !object)) return ept_status::invalid_entry;
+    const auto wanted = object_given != 0 ? std::optional(*object) : std::nullopt;
+    return map_->erase_all(*like, wanted) != 0 ? ept_status::ok : ept_status::not_registered;
+}
+
+RPCH_DECL result<endpoint_mapper_service::lookup_answer> endpoint_mapper_service::lookup(
+    const caller& who, endpoint_mapper::inquiry inquiry, const ndr::unique<uuid>& object,
+    const ndr::unique<interface_id>& interface, endpoint_mapper::version_match versions,
+    const ndr::context_handle& handle, std::uint32_t room) const {
     using enum endpoint_mapper::inquiry;
     const bool ask_interface = inquiry == by_interface || inquiry == by_both;
     const bool ask_object = inquiry == by_object || inquiry == by_both;
     const bool known = inquiry == all || ask_interface || ask_object;
-    if (!known || (ask_interface && !interface) || (ask_object && !object)) {
-        endpoint_mapper::entries none;
-        none.max_count = room;
-        return lookup_answer{ndr::context_handle{}, 0, std::move(none), ept_status::invalid_entry};
-    }
+    if (!known || (ask_interface && !interface) || (ask_object && !object))
+        return detail::refused_inquiry<lookup_answer>(room);
     return detail::collect<endpoint_mapper::entries>(
-        endpoints, handle, room,
+        *map_, handle, room,
         [&](const endpoint& e) {
             if (ask_object && e.object != *object) return false;
             return !ask_interface ||
                    (e.where.interface.id == interface->id &&
                     detail::version_matches(e.where.interface, *interface, versions));
         },
-        [](const endpoint& e) {
-            return endpoint_mapper::entry{e.object, detail::tower_of(e), {e.annotation}};
+        [&](const endpoint& e) {
+            return endpoint_mapper::entry{e.object, detail::tower_of(e, who), {e.annotation}};
         });
 }
 
 RPCH_DECL result<endpoint_mapper_service::map_answer>
-endpoint_mapper_service::map(const std::vector<endpoint>& endpoints,
-                             const ndr::unique<uuid>& object,
+endpoint_mapper_service::map(const caller& who, const ndr::unique<uuid>& object,
                              const endpoint_mapper::twr_pointer& tower,
-                             const ndr::context_handle& handle, std::uint32_t room) {
-    const auto asked = tower ? decode_tower(tower->tower_octet_string.items)
-                             : result<services::tower>{fail(errc::bad_value)};
-    if (!asked) {
-        endpoint_mapper::towers none;
-        none.max_count = room;
-        return map_answer{ndr::context_handle{}, 0, std::move(none), ept_status::invalid_entry};
-    }
+                             const ndr::context_handle& handle, std::uint32_t room) const {
+    const auto asked = detail::asked_tower(tower);
+    if (!asked) return detail::refused_inquiry<map_answer>(room);
+    uuid wanted_object = object ? *object : uuid{};
+    const auto wanted = [&](const endpoint& e) {
+        return e.where.interface.id == asked->interface.id &&
+               detail::version_matches(e.where.interface, asked->interface,
+                                       endpoint_mapper::version_match::compatible) &&
+               e.where.transfer_syntax == asked->transfer_syntax && e.where.rpc == asked->rpc &&
+               e.where.protocol == asked->protocol && e.object == wanted_object;
+    };
+    if (!wanted_object.is_nil() && !map_->has(wanted)) wanted_object = {};
     return detail::collect<endpoint_mapper::towers>(
-        endpoints, handle, room,
-        [&](const endpoint& e) {
-            return e.where.interface.id == asked->interface.id &&
-                   detail::version_matches(e.where.interface, asked->interface,
-                                           endpoint_mapper::version_match::compatible) &&
-                   e.where.transfer_syntax == asked->transfer_syntax && e.where.rpc == asked->rpc &&
-                   e.where.protocol == asked->protocol && detail::object_matches(e, object);
-        },
-        [](const endpoint& e) { return detail::tower_of(e); });
+        *map_, handle, room, wanted, [&](const endpoint& e) { return detail::tower_of(e, who); });
 }
 
 RPCH_DECL result<endpoint_mapper_service::free_answer>
 endpoint_mapper_service::lookup_handle_free(const ndr::context_handle&) noexcept {
     return free_answer{ndr::context_handle{}, ept_status::ok};
+}
+
+RPCH_DECL result<endpoint_mapper_service::object_answer>
+endpoint_mapper_service::inq_object() const {
+    return object_answer{map_->object(), ept_status::ok};
 }
 
 } // namespace rpch::inline RPCH_ABI::services
