@@ -28,9 +28,10 @@ MAY_INCLUDE = {
     "channel": ["core", COMMON, "rts", "http", "auth"],
     "services": ["core", "ndr"],
     "transport": LOWER,
-    "client": FACADE,
+    "client": FACADE + ["services"],
     "proxy": FACADE,
-    "server": FACADE + ["proxy"],  # a server that lets clients in by HTTPS has the proxy roles in it
+    # A server that lets clients in by HTTPS has the proxy roles in it.
+    "server": FACADE + ["services", "proxy"],
 }
 WITH_ASIO = ["transport", "client", "proxy", "server"]
 SOURCES = (".hpp", ".ipp", ".cpp")

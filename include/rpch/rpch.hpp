@@ -97,6 +97,7 @@
 #include <rpch/server/served_calls.hpp>
 #include <rpch/server/server.hpp>
 #include <rpch/server/server_settings.hpp>
+#include <rpch/server/service_settings.hpp>
 #include <rpch/server/sessions.hpp>
 #include <rpch/services/caller.hpp>
 #include <rpch/services/endpoint_map.hpp>

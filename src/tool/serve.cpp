@@ -76,11 +76,12 @@ int run_serve(const serve_options& options) {
     if (wanted.empty())
         return refuse("give at least one of --http, --https, --tcp, --epmap-http, --epmap-tcp");
 
-    auto known = std::make_shared<known_endpoints>();
+    const auto known = std::make_shared<rpch::services::endpoint_map>();
     offer_rpcecho(server);
-    offer_mgmt(server, {rpcecho_id()});
-    offer_mgmt(mapper, {endpoint_mapper_id()});
-    offer_endpoint_mapper(mapper, known);
+    server.serve_mgmt();
+    server.publish_endpoints(known, {.annotation = "rpcecho"});
+    mapper.serve_mgmt();
+    mapper.serve_endpoint_mapper(known);
     for (const auto& [which, where] : wanted) {
         std::string why;
         const bool https = which->protocol == over_https;
@@ -92,9 +93,6 @@ int run_serve(const serve_options& options) {
                          port.error().message().c_str());
             return failed;
         }
-        if (&which->on == &server && !https)
-            add_endpoint(*known, which->protocol == "ncacn_http", where.host, *port, rpcecho_id(),
-                         "rpcecho");
         announce(where.host, *port);
     }
     return run_service(io, signals,

@@ -19,6 +19,8 @@
 #include <rpch/proxy/impl/tcp_backend.ipp>
 #include <rpch/server/impl/served_calls.ipp>
 #include <rpch/server/impl/server.ipp>
+#include <rpch/server/impl/service_settings.ipp>
+#include <rpch/server/impl/services.ipp>
 #include <rpch/server/impl/sessions.ipp>
 #include <rpch/transport/impl/certificate.ipp>
 #include <rpch/transport/impl/connector.ipp>

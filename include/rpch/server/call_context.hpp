@@ -28,6 +28,9 @@ struct connection_info {
     /// claims it, a hint for logs only ([MS-RPCH] 2.2.3.2).
     std::string client_address;
     std::uint32_t association_group = 0;
+    /// ncacn_ip_tcp: the address of ours that the client reached. ncacn_http: empty, for what the
+    /// client reached is a proxy.
+    std::string server_address{};
 };
 
 /// What changes about a call while its handler runs.

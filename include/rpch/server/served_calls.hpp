@@ -18,13 +18,22 @@
 
 namespace rpch::inline RPCH_ABI::detail {
 
-/// What every connection of a server shares; fixed once the server listens.
+/// What came and went, of all connections of a server; RTS PDUs are below the RPC protocol and do
+/// not count.
+struct server_traffic {
+    std::uint64_t calls_in = 0;
+    std::uint64_t pdus_in = 0;
+    std::uint64_t pdus_out = 0;
+};
+
+/// What every connection of a server shares; fixed, but for the traffic, once the server listens.
 struct served_interfaces {
     handler_registry registry;
     std::vector<dcerpc::offered_interface> offered;
     dcerpc::association_groups groups;
     transport::executor executor;
     dcerpc::server_association_options options;
+    server_traffic traffic;
     std::size_t pending_bytes_max = limits::pending_bytes_max;
 
     /// What the calls of an interface take now. Handlers may let go of a call on any thread.
@@ -59,7 +68,20 @@ class served_calls {
     }
 
     [[nodiscard]] dcerpc::server_association& association() noexcept { return association_; }
+
+    // The output of the association, counted.
+    [[nodiscard]] bool has_output() const noexcept { return association_.has_output(); }
+    [[nodiscard]] std::size_t next_output_size() const noexcept {
+        return association_.next_output_size();
+    }
+    std::size_t write_output(byte_span out) {
+        const std::size_t size = association_.write_output(out);
+        if (size != 0) ++shared_->traffic.pdus_out;
+        return size;
+    }
+
     void set_client_address(std::string address) { info_->client_address = std::move(address); }
+    void set_server_address(std::string address) { info_->server_address = std::move(address); }
     [[nodiscard]] const connection_info& info() const noexcept { return *info_; }
 
   private:

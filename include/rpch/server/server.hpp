@@ -13,6 +13,8 @@
 #include <rpch/result.hpp>
 #include <rpch/server/handlers.hpp>
 #include <rpch/server/server_settings.hpp>
+#include <rpch/server/service_settings.hpp>
+#include <rpch/services/endpoint_mapper.hpp>
 #include <rpch/transport/connector.hpp>
 #include <rpch/transport/executor.hpp>
 #include <rpch/transport/tls_context.hpp>
@@ -60,6 +62,25 @@ class server {
         e.call_bytes_max = call_bytes_max;
     }
 
+    /// Offers mgmt: what interfaces there are, what came and went, and a way to stop listening for
+    /// those that the settings allow it. [C706] appendix Q.
+    void serve_mgmt(mgmt_settings settings = {});
+
+    /// Offers the endpoint mapper, to be reached at port 135 (ncacn_ip_tcp) or 593 (ncacn_http).
+    /// [C706] appendix O, [MS-RPCE] 2.2.1.2.
+    /// @param map      what it tells; shared, not null. Other servers may publish there, see
+    ///                 `publish_endpoints`; so may the application, at any time.
+    /// @param allowed  who may change the map by calls; without a rule nobody.
+    void serve_endpoint_mapper(std::shared_ptr<services::endpoint_map> map,
+                               services::map_change_rule allowed = {});
+
+    /// Registers every interface of this server but mgmt and the endpoint mapper in a map, at each
+    /// endpoint of `listen`, those to come included, until it stops listening. Not the ports of
+    /// `listen_https`, which are RPC proxies to a client. An endpoint that finds no room in the map
+    /// is told to the log.
+    /// @param map  shared; not null. Call this once at most.
+    void publish_endpoints(std::shared_ptr<services::endpoint_map> map, publication how = {});
+
     /// Listens on `ncacn_http:ADDRESS[PORT]` (behind an RPC proxy) or `ncacn_ip_tcp:ADDRESS[PORT]`.
     /// Port 0 lets the system choose. May be called several times.
     /// @return the port that is listened on.
@@ -103,6 +124,7 @@ class server {
 
 #if defined(RPCH_HEADER_ONLY)
     #include <rpch/server/impl/server.ipp>
+    #include <rpch/server/impl/services.ipp>
 #endif
 
 #endif

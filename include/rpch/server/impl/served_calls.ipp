@@ -19,6 +19,7 @@ RPCH_DECL std::error_code served_calls::on_pdu(const core::split_view& pdu,
         contiguous_.insert(contiguous_.end(), pdu.second.begin(), pdu.second.end());
         whole = contiguous_;
     }
+    ++shared_->traffic.pdus_in;
     const std::error_code ended = association_.on_pdu(whole, events_);
     for (auto& event : events_) {
         if (auto* call = std::get_if<dcerpc::call_received>(&event))
@@ -34,6 +35,7 @@ RPCH_DECL std::error_code served_calls::on_pdu(const core::split_view& pdu,
 
 RPCH_DECL void served_calls::dispatch(dcerpc::call_received& call,
                                       const std::shared_ptr<call_sink>& sink) {
+    ++shared_->traffic.calls_in;
     const raw_handler* handler = shared_->registry.find(call.interface, call.opnum);
     if (handler == nullptr) return fault(call.call_id, rpc_status::nca_op_rng_error);
     auto state = admit(call);

@@ -51,6 +51,17 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
     std::shared_ptr<detail::server_shared> shared;
     std::vector<std::shared_ptr<transport::listener>> listeners;
     std::shared_ptr<detail::http_front> front; // the proxy roles; null before listen_https
+    bool stopped = false;                      // listens no more
+    /// What the endpoint map holds of this server.
+    struct {
+        std::shared_ptr<services::endpoint_map> map; // null before publish_endpoints
+        publication how;
+        std::vector<services::tower> places; // protocol, port and address of each listener
+        std::vector<services::endpoint> entries;
+    } published;
+    void publish(const services::tower& place);
+    void withdraw();
+    [[nodiscard]] services::server_facts facts() const;
 
     /// Handlers are registered before the first listener.
     detail::served_interfaces& serving() {
@@ -85,10 +96,14 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
     }
 
     void stop_listening() {
+        stopped = true;
+        withdraw();
         if (front) front->stop_listening();
         for (const auto& each : listeners) each->stop();
     }
     void close() {
+        stopped = true;
+        withdraw();
         for (const auto& each : listeners) each->close();
         listeners.clear();
         if (front) front->close();
@@ -138,13 +153,21 @@ RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
                                             {parsed->host, parsed->endpoint.value_or(0)},
                                             std::move(accepted));
     if (!opened) return fail(opened.error());
-    const std::uint16_t port = (*opened)->endpoint().port();
-    asio::dispatch(impl_->shared->context->on,
-                   [impl = impl_, port, fresh = std::move(*opened)]() mutable {
-                       impl->shared->interfaces->options.secondary_address = std::to_string(port);
-                       fresh->start();
-                       impl->listeners.push_back(std::move(fresh));
-                   });
+    const auto endpoint = (*opened)->endpoint();
+    const std::uint16_t port = endpoint.port();
+    services::tower place;
+    place.protocol = over_http ? services::tower_protocol::http : services::tower_protocol::tcp;
+    place.port = port;
+    if (endpoint.address().is_v4()) // a tower has no room for an IPv6 address: "the host asked"
+        place.address = endpoint.address().to_v4().to_bytes();
+    asio::dispatch(
+        impl_->shared->context->on, [impl = impl_, place, fresh = std::move(*opened)]() mutable {
+            impl->shared->interfaces->options.secondary_address = std::to_string(place.port);
+            fresh->start();
+            impl->listeners.push_back(std::move(fresh));
+            impl->published.places.push_back(place);
+            impl->publish(place);
+        });
     return port;
 }
 

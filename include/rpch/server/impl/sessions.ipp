@@ -56,7 +56,7 @@ RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
 
 RPCH_DECL void virtual_connection::produce() {
     transport::link* out = at(channel::leg::out_tcp);
-    pull(calls_.association(), channel::leg::out_tcp);
+    pull(calls_, channel::leg::out_tcp);
     // Acknowledgements are what makes a client send more.
     if (withheld_ != 0 && !calls_.is_full())
         mutable_machine().on_consumed(std::exchange(withheld_, 0), now(), actions());
@@ -109,6 +109,9 @@ RPCH_DECL tcp_connection::tcp_connection(std::shared_ptr<server_shared> shared,
 RPCH_DECL tcp_connection::~tcp_connection() { shared_->live.erase(this); }
 
 RPCH_DECL void tcp_connection::start(transport::tcp::socket socket) {
+    std::error_code unknown;
+    const auto reached = socket.local_endpoint(unknown);
+    if (!unknown) calls_.set_server_address(reached.address().to_string());
     link_ = std::make_shared<transport::link>(std::move(socket), shared_->context->pool, *this);
     link_->expect_pdus();
     timer_.expires_after(shared_->settings.first_pdu_wait);
@@ -147,15 +150,14 @@ RPCH_DECL void tcp_connection::on_input(transport::link& from) {
 
 RPCH_DECL void tcp_connection::send() {
     if (busy_ || !link_) return;
-    auto& association = calls_.association();
     while (true) {
-        while (association.has_output() && link_->output_size() < tcp_output_bytes_max) {
-            const std::size_t size = association.next_output_size();
-            link_->commit(association.write_output(link_->reserve(size)), 0);
+        while (calls_.has_output() && link_->output_size() < tcp_output_bytes_max) {
+            const std::size_t size = calls_.next_output_size();
+            link_->commit(calls_.write_output(link_->reserve(size)), 0);
         }
-        if (const auto ec = association.output_error()) return finish(ec);
+        if (const auto ec = calls_.association().output_error()) return finish(ec);
         link_->flush();
-        if (!link_ || link_->output_pending() || !association.has_output()) break;
+        if (!link_ || link_->output_pending() || !calls_.has_output()) break;
     }
     if (!link_ || !paused_ || calls_.is_full()) return;
     paused_ = false;
