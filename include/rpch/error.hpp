@@ -136,6 +136,11 @@ enum class rpc_status : std::uint32_t {
     call_cancelled = 0x71A,
     sec_pkg_error = 0x721,
     comm_failure = 0x71C,
+    // [C706] appendix E: what an endpoint mapper answers.
+    ept_cannot_perform = 0x16C9A0CD,
+    ept_invalid_entry = 0x16C9A0D3,
+    ept_invalid_context = 0x16C9A0D5,
+    ept_not_registered = 0x16C9A0D6,
     // [C706] appendix E and [MS-RPCE] 2.2.2.11: what fault PDUs carry.
     nca_op_rng_error = 0x1C010002,
     nca_unk_if = 0x1C010003,

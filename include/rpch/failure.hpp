@@ -24,6 +24,7 @@ enum class origin : std::uint8_t {
     bind,            ///< The RPC server, by bind_nak or a refused presentation context.
     security,        ///< The security provider, here or at the RPC server.
     fault,           ///< The RPC server, by a fault PDU.
+    endpoint_mapper, ///< The endpoint mapper, by the status of its answer.
 };
 
 /// @return the origin in words, as it stands in messages.
@@ -39,6 +40,7 @@ enum class origin : std::uint8_t {
     case origin::bind: return "RPC server (bind)";
     case origin::security: return "RPC security";
     case origin::fault: return "RPC server (fault)";
+    case origin::endpoint_mapper: return "endpoint mapper";
     }
     return "unknown";
 }

@@ -33,6 +33,8 @@
 #include <rpch/client/client_options.hpp>
 #include <rpch/client/completion.hpp>
 #include <rpch/client/connections.hpp>
+#include <rpch/client/endpoint_list.hpp>
+#include <rpch/client/resolve.hpp>
 #include <rpch/client/session.hpp>
 #include <rpch/config.hpp>
 #include <rpch/core/base64.hpp>

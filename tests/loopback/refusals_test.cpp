@@ -191,9 +191,10 @@ TEST_CASE("Mistakes of the caller are told before a byte is sent") {
     SUBCASE("a binding that does not parse") {
         CHECK(rpch::client::start("ncacn_np:host", options, why).error() == errc::bad_binding);
     }
-    SUBCASE("no port") {
-        CHECK(rpch::client::start("ncacn_http:host", options, why).error() == errc::bad_binding);
-        CHECK(holds(why.detail, "endpoint"));
+    SUBCASE("no host") {
+        CHECK(rpch::client::start("ncacn_ip_tcp:[6001]", options, why).error() ==
+              errc::bad_binding);
+        CHECK(holds(why.detail, "host"));
     }
     SUBCASE("Basic without TLS") {
         options.http_auth = rpch::http_authentication::basic;

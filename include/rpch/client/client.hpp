@@ -118,6 +118,12 @@ class client {
 
     /// Begins to open a connection: `ncacn_http:SERVER[PORT,RpcProxy=HOST:PORT]` or
     /// `ncacn_ip_tcp:SERVER[PORT]`. Does not wait: `async_bind` tells how it went.
+    ///
+    /// Without PORT the first `async_bind` asks the endpoint mapper of SERVER, by the same way and
+    /// with the same HTTP credentials, for a port of its interface; the connection goes there, for
+    /// other interfaces, too. Of the answer only the port is used: nobody vouches for it, and the
+    /// address in it is that of an interface of the server, which need not be one that this
+    /// client, or the proxy, can reach.
     /// @param options  `executor` must be set.
     /// @param why      receives the explanation of an error.
     /// @errors errc::bad_binding, errc::bad_setting, errc::not_supported,
@@ -140,7 +146,7 @@ class client {
         if (!made) return fail(made.error());
         client out;
         out.handle_ = std::make_shared<handle>(std::move(*made));
-        detail::on_strand(out.handle_->session, [s = out.handle_->session] { s->open(); });
+        detail::on_strand(out.handle_->session, [s = out.handle_->session] { s->begin(); });
         return out;
     }
 

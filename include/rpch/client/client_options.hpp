@@ -60,6 +60,10 @@ struct client_options {
     /// `tls-server-end-point` over TLS. Shared; null for the other schemes.
     std::shared_ptr<auth::security_initiator> http_initiator;
 
+    /// Where the endpoint mapper is asked for the port of a binding that has none; 135 for
+    /// ncacn_ip_tcp, 593 for ncacn_http if this is not set.
+    std::optional<std::uint16_t> endpoint_mapper_port;
+
     /// Proves the client to the RPC server itself, end to end, through whatever proxies are
     /// between; null for none. Also over plain TCP.
     std::shared_ptr<auth::security_initiator> rpc_security;
@@ -79,7 +83,8 @@ struct client_options {
     /// small PDUs are. 0 chooses 5840, or half of the window if that is less.
     std::uint16_t max_fragment = 0;
     std::chrono::milliseconds connect_wait = limits::connect_wait;
-    /// Until the virtual connection is open and the interface bound.
+    /// Until the virtual connection is open and the interface bound. The endpoint mapper, if it is
+    /// asked, has as much time of its own.
     std::chrono::milliseconds open_wait = limits::open_wait;
     /// A call that is not answered in time is given up: it fails with errc::call_timeout, and the
     /// server is told (orphaned or co_cancel, [C706] 9.5). 0 waits as long as the connection lasts;

@@ -52,6 +52,7 @@ class http_session final : public transport::channel_driver<channel::client>,
                                               : transport::link::farewell::at_once;
     }
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;
+    void set_port(std::uint16_t port) override { target_.port = port; }
     void kick_output() override { kick(); }
 
   private:
@@ -123,6 +124,7 @@ class tcp_session final : public transport::link_owner,
     std::shared_ptr<transport::link_owner> keep_alive() override { return shared_from_this(); }
 
   protected:
+    void set_port(std::uint16_t port) override { server_.port = port; }
     void kick_output() override;
 
   private:

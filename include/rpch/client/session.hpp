@@ -10,6 +10,7 @@
 #include <string>
 #include <system_error>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <rpch/client/client_options.hpp>
@@ -40,6 +41,8 @@ struct call_request {
     std::shared_ptr<call_ticket> ticket{}; ///< Null if nobody can cancel it.
 };
 
+class endpoint_resolver;
+
 /// What the two kinds of connection have in common: the association and the handlers that wait for
 /// it. On the client's strand. Handlers run in place where they can, so every function may be
 /// entered again from within `complete`: state is settled before a handler is called.
@@ -56,6 +59,15 @@ class client_session : public transport::context_member {
     void set_object(const std::optional<uuid>& object) { object_ = object; }
     /// Opens the connection; what waits for it is told through `bind` and `call`.
     virtual void open() = 0;
+    /// Opens the connection, or leaves that to the first bind if the endpoint is not known: the
+    /// endpoint mapper wants to know the interface.
+    void begin() {
+        if (!resolver_) open();
+    }
+    /// The endpoint is to be asked for; before `begin`.
+    void resolve_by(std::shared_ptr<endpoint_resolver> resolver) {
+        resolver_ = std::move(resolver);
+    }
     /// Ends the connection: everything that waits fails with errc::operation_aborted.
     virtual void close() = 0;
     [[nodiscard]] virtual std::shared_ptr<client_session> shared_session() = 0;
@@ -78,6 +90,8 @@ class client_session : public transport::context_member {
     [[nodiscard]] bool is_ended() const noexcept { return static_cast<bool>(ended_); }
 
   protected:
+    /// The port of the server has become known; before `open`.
+    virtual void set_port(std::uint16_t port) = 0;
     /// Lets the connection send what the association has.
     virtual void kick_output() = 0;
     /// Takes one RPC PDU. @return the error that ends the connection.
@@ -90,6 +104,8 @@ class client_session : public transport::context_member {
     dcerpc::client_association association_;
 
   private:
+    void resolve(const interface_id& id);
+    void on_resolved(const failure& why, std::uint16_t port);
     void process_events();
     std::error_code start_security();
     void process(dcerpc::context_ready& event);
@@ -125,6 +141,7 @@ class client_session : public transport::context_member {
     bool is_secured_ = false;
     std::optional<uuid> object_;
     std::string server_host_;
+    std::shared_ptr<endpoint_resolver> resolver_; // null as soon as the endpoint is known
     failure last_failure_;
     failure ended_;
     bool processing_ = false;
@@ -133,7 +150,8 @@ class client_session : public transport::context_member {
 /// @return what is wrong with the numbers among the options, for people; null if nothing is.
 [[nodiscard]] RPCH_DECL const char* check_options(const client_options& o) noexcept;
 
-/// Makes the connection a binding asks for; not opened yet.
+/// Makes the connection a binding asks for; not opened yet. One without an endpoint will ask the
+/// endpoint mapper.
 /// @errors errc::bad_binding, errc::not_supported, errc::bad_setting and what TLS says; `why`
 /// explains.
 [[nodiscard]] RPCH_DECL result<std::shared_ptr<client_session>>

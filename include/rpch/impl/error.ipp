@@ -116,6 +116,10 @@ RPCH_DECL const char* rpc_status_text(rpc_status s) noexcept {
     case rpc_status::call_cancelled: return "the remote procedure call was cancelled (RPC_S_CALL_CANCELLED)";
     case rpc_status::sec_pkg_error: return "a security package error occurred (RPC_S_SEC_PKG_ERROR)";
     case rpc_status::comm_failure: return "a communication failure occurred during the call (RPC_S_COMM_FAILURE)";
+    case rpc_status::ept_cannot_perform: return "the endpoint mapper cannot do that (ept_s_cant_perform_op)";
+    case rpc_status::ept_invalid_entry: return "the endpoint mapper takes the entry for invalid (ept_s_invalid_entry)";
+    case rpc_status::ept_invalid_context: return "the endpoint mapper does not know the handle (ept_s_invalid_context)";
+    case rpc_status::ept_not_registered: return "no such endpoint is registered (ept_s_not_registered)";
     case rpc_status::nca_op_rng_error: return "the operation number is out of range (nca_s_op_rng_error)";
     case rpc_status::nca_unk_if: return "unknown interface (nca_s_unk_if)";
     case rpc_status::nca_wrong_boot_time: return "wrong boot time (nca_s_wrong_boot_time)";

@@ -10,6 +10,8 @@
 #endif
 
 #include <rpch/client/impl/connections.ipp>
+#include <rpch/client/impl/endpoint_list.ipp>
+#include <rpch/client/impl/resolve.ipp>
 #include <rpch/client/impl/session.ipp>
 #include <rpch/proxy/impl/backend.ipp>
 #include <rpch/proxy/impl/http_front.ipp>

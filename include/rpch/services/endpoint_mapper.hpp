@@ -24,6 +24,10 @@ namespace rpch::inline RPCH_ABI::services {
 struct endpoint_mapper {
     static constexpr interface_id id{"e1af8308-5d1f-11c9-91a4-08002b14a0fa", 3, 0};
 
+    /// Where a mapper listens, [C706] appendix H and [MS-RPCH] 1.9.
+    static constexpr std::uint16_t tcp_port = 135;
+    static constexpr std::uint16_t http_port = 593;
+
     /// twr_t: the octets of a tower behind their number.
     struct twr {
         std::uint32_t tower_length = 0;

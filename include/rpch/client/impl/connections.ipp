@@ -5,6 +5,7 @@
 
 #include <rpch/auth/basic.hpp>
 #include <rpch/auth/offers.hpp>
+#include <rpch/client/resolve.hpp>
 #include <rpch/http/write.hpp>
 #include <rpch/transport/random.hpp>
 
@@ -702,16 +703,33 @@ make_http_session(const dcerpc::string_binding& binding, client_options options,
     core::wipe(options.http_password);
     return std::shared_ptr<client_session>(std::make_shared<http_session>(
         context, std::move(options), std::move(proxy),
-        transport::host_port{binding.host, *binding.endpoint}, std::move(tls),
+        transport::host_port{binding.host, binding.endpoint.value_or(0)}, std::move(tls),
         std::move(*authorization), channel::client(settings), *session_id));
+}
+
+RPCH_DECL result<std::shared_ptr<client_session>>
+make_session_on(const std::shared_ptr<transport::strand_context>& context,
+                const dcerpc::string_binding& binding, client_options options, failure& why) {
+    result<std::shared_ptr<client_session>> made;
+    if (binding.sequence == dcerpc::protocol_sequence::ncacn_http)
+        made = make_http_session(binding, std::move(options), context, why);
+    else
+        made = std::make_shared<tcp_session>(
+            context, std::move(options),
+            transport::host_port{binding.host, binding.endpoint.value_or(0)});
+    if (made) {
+        (*made)->set_object(binding.object);
+        (*made)->set_server(binding.host);
+    }
+    return made;
 }
 
 RPCH_DECL result<std::shared_ptr<client_session>>
 make_session(const dcerpc::string_binding& binding, client_options options,
              const transport::executor& on, failure& why) {
-    if (!binding.endpoint || binding.host.empty()) {
+    if (binding.host.empty()) {
         why.code = errc::bad_binding;
-        why.detail = "the binding needs a host and an endpoint (a port)";
+        why.detail = "the binding needs a host";
         return fail(why.code);
     }
     if (const char* wrong = check_options(options)) {
@@ -720,17 +738,8 @@ make_session(const dcerpc::string_binding& binding, client_options options,
         return fail(why.code);
     }
     auto context = std::make_shared<transport::strand_context>(on);
-    result<std::shared_ptr<client_session>> made;
-    if (binding.sequence == dcerpc::protocol_sequence::ncacn_http)
-        made = make_http_session(binding, std::move(options), context, why);
-    else
-        made = std::make_shared<tcp_session>(context, std::move(options),
-                                             transport::host_port{binding.host, *binding.endpoint});
-    if (made) {
-        (*made)->set_object(binding.object);
-        (*made)->set_server(binding.host);
-    }
-    return made;
+    if (!binding.endpoint) return make_resolving_session(context, binding, std::move(options), why);
+    return make_session_on(context, binding, std::move(options), why);
 }
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -6,6 +6,8 @@
 #include <utility>
 #include <variant>
 
+#include <rpch/client/resolve.hpp>
+
 namespace rpch::inline RPCH_ABI::detail {
 
 RPCH_DECL dcerpc::client_association_options association_options_of(const client_options& options) {
@@ -53,6 +55,7 @@ RPCH_DECL void client_session::bind(const interface_id& id,
     const auto number = association_.add_context(id);
     if (!number) return done->complete_later(explain(number.error(), "", true));
     contexts_.emplace(*number, waiting_context{std::move(context_out), std::move(done)});
+    if (resolver_) return resolve(id);
     kick_output();
 }
 
@@ -70,6 +73,24 @@ RPCH_DECL std::error_code client_session::start_security() {
     if (!id) return id.error();
     security_ = *id;
     return {};
+}
+
+RPCH_DECL void client_session::resolve(const interface_id& id) {
+    resolver_->start(
+        id, [weak = std::weak_ptr(shared_session())](const failure& why, std::uint16_t port) {
+            if (const auto self = weak.lock()) self->on_resolved(why, port);
+        });
+}
+
+RPCH_DECL void client_session::on_resolved(const failure& why, std::uint16_t port) {
+    resolver_.reset();
+    if (ended_) return;
+    if (why) {
+        on_ended(why);
+        return close(); // for what the connection has beside the association
+    }
+    set_port(port);
+    open();
 }
 
 RPCH_DECL std::uint32_t client_session::call(const call_request& request,
@@ -235,6 +256,7 @@ RPCH_DECL void client_session::on_ended(failure why) {
     ended_ = why;
     last_failure_ = std::move(why);
     timer_.cancel();
+    if (const auto asking = std::exchange(resolver_, nullptr)) asking->cancel();
     association_.close(ended_.code, events_);
     process_events();
 }
@@ -244,6 +266,7 @@ RPCH_DECL void client_session::on_context_shutdown() {
     const auto contexts = std::exchange(contexts_, {});
     const auto calls = std::exchange(calls_, {});
     const auto bound = std::exchange(bound_, {});
+    const auto resolver = std::exchange(resolver_, nullptr);
 }
 
 RPCH_DECL failure client_session::explain(std::error_code code, const char* detail,
