@@ -155,8 +155,8 @@ class endpoint_mapper_service {
                                  const ndr::context_handle& handle, std::uint32_t room) const;
 
     /// Finds endpoints of the tower's interface (same major version, minor version not below),
-    /// transfer syntax and protocol: those of the object that is asked for or, if it has none,
-    /// those for any object.
+    /// transfer syntax and protocol: first those of the object that is asked for, then those for
+    /// any object, [MS-RPCE] 2.2.1.2.5.
     result<map_answer> map(const caller& who, const ndr::unique<uuid>& object,
                            const endpoint_mapper::twr_pointer& tower,
                            const ndr::context_handle& handle, std::uint32_t room) const;

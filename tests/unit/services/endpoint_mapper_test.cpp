@@ -117,9 +117,8 @@ TEST_CASE("endpoint mapper: map tells protocols, interfaces, versions and object
     }
 }
 
-TEST_CASE(
-    "endpoint mapper: an object that is registered has its own endpoints, others have all's") {
-    CHECK(ports(map(some_object, echo_id, tower_protocol::tcp)) == list{6003});
+TEST_CASE("endpoint mapper: an object's own endpoints come first, then those for any object") {
+    CHECK(ports(map(some_object, echo_id, tower_protocol::tcp)) == list{6003, 6002});
     CHECK(ports(map(some_object, echo_id, tower_protocol::http)) == list{6001});
     CHECK(ports(map(other_id.id, echo_id, tower_protocol::tcp)) == list{6002});
     CHECK(ports(map(uuid{}, echo_id, tower_protocol::tcp)) == list{6002});
@@ -128,16 +127,32 @@ TEST_CASE(
 
 TEST_CASE("endpoint mapper: map goes on where the handle says, until the handle is null") {
     auto endpoints = four_endpoints();
-    endpoints[2].object = {};
+    for (const std::size_t i : {0U, 2U}) { // two more for any object, two more for this one
+        auto more = endpoints[i];
+        for (const int step : {10, 20}) {
+            more.where.port = static_cast<std::uint16_t>(endpoints[i].where.port + step);
+            endpoints.push_back(more);
+        }
+    }
     const endpoint_mapper_service mapper(known(endpoints));
     const auto asked = asking(echo_id, tower_protocol::tcp);
-    const auto first = *mapper.map({}, {}, asked, {}, 1);
-    CHECK(ports(first) == list{6002});
-    CHECK(std::get<3>(first) == ept_status::ok);
-    CHECK_FALSE(std::get<0>(first).is_null());
-    const auto second = *mapper.map({}, {}, asked, std::get<0>(first), 1);
-    CHECK(ports(second) == list{6003});
-    CHECK(std::get<0>(second).is_null());
+    const list all{6003, 6013, 6023, 6002, 6012, 6022};
+    for (std::uint32_t room = 1; room <= 7; ++room) {
+        CAPTURE(room);
+        list found;
+        ndr::context_handle handle;
+        std::size_t calls = 0;
+        do {
+            const auto answer = *mapper.map({}, some_object, asked, handle, room);
+            CHECK(std::get<3>(answer) == ept_status::ok);
+            CHECK(std::get<1>(answer) <= room);
+            for (const auto port : ports(answer)) found.push_back(port);
+            handle = std::get<0>(answer);
+            REQUIRE(++calls <= all.size());
+        } while (!handle.is_null());
+        CHECK(found == all);
+        CHECK(calls == (all.size() + room - 1) / room);
+    }
 }
 
 TEST_CASE("endpoint mapper: a handle that nobody gave is an invalid context") {
@@ -145,7 +160,7 @@ TEST_CASE("endpoint mapper: a handle that nobody gave is an invalid context") {
     const auto good = std::get<0>(*mapper.lookup({}, endpoint_mapper::inquiry::all, {}, {},
                                                  endpoint_mapper::version_match::all, {}, 3));
     REQUIRE_FALSE(good.is_null());
-    const uuid never_given{"72706368-6570-7468-0000-000000000009"};
+    const uuid never_given{"72706368-6570-7468-0000-000000000012"};
     for (const auto& handle : {ndr::context_handle{0, some_object}, ndr::context_handle{1, good.id},
                                ndr::context_handle{1, {}}, ndr::context_handle{0, never_given}}) {
         const auto answer = map({}, echo_id, tower_protocol::tcp, 1, handle);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -78,25 +79,35 @@ inline std::uint32_t decode_entries(const endpoint_mapper::given_entries& entrie
     return ept_status::ok;
 }
 
-/// Makes an answer of at most `room` items from what `wanted` accepts, from the handle's place on.
+/// Makes an answer of at most `room` items from what the filters accept, from the handle's place
+/// on: first all that the first filter wants, then all that the second one wants. No endpoint may
+/// be wanted by both. A handle stands for the place and the filter: twice the place, plus its
+/// index.
 template <class Items, class Make>
 std::tuple<ndr::context_handle, std::uint32_t, Items, std::uint32_t>
 collect(const endpoint_map& map, const ndr::context_handle& handle, std::uint32_t room,
-        const endpoint_map::filter& wanted, const Make& make) {
+        std::span<const endpoint_map::filter> filters, const Make& make) {
     Items items;
     items.max_count = room;
     const auto answer = [&](std::uint64_t next, std::uint32_t status) {
         const auto count = static_cast<std::uint32_t>(items.items.size());
         return std::tuple{handle_at(next), count, std::move(items), status};
     };
-    const auto place = place_of(handle);
-    if (!place) return answer(0, ept_status::invalid_context);
-    if (room == 0)
-        return answer(0, map.has(wanted) ? ept_status::cannot_perform : ept_status::not_registered);
-    const auto page = map.find(wanted, *place, room);
-    if (!page) return answer(0, ept_status::invalid_context);
-    for (const endpoint& each : page->endpoints) items.items.push_back(make(each));
-    return answer(page->next, items.items.empty() ? ept_status::not_registered : ept_status::ok);
+    const auto token = place_of(handle);
+    if (!token || (*token & 1U) >= filters.size()) return answer(0, ept_status::invalid_context);
+    std::uint64_t place = *token / 2;
+    for (std::uint64_t i = *token & 1U; i < filters.size(); ++i, place = 0) {
+        const std::size_t left = room - items.items.size();
+        if (left == 0) {
+            if (!map.has(filters[i])) continue;
+            return room == 0 ? answer(0, ept_status::cannot_perform) : answer(i, ept_status::ok);
+        }
+        const auto page = map.find(filters[i], place, left);
+        if (!page) return answer(0, ept_status::invalid_context);
+        for (const endpoint& each : page->endpoints) items.items.push_back(make(each));
+        if (page->next != 0) return answer(page->next * 2 + i, ept_status::ok);
+    }
+    return answer(0, items.items.empty() ? ept_status::not_registered : ept_status::ok);
 }
 
 template <class Answer>
@@ -154,15 +165,13 @@ RPCH_DECL result<endpoint_mapper_service::lookup_answer> endpoint_mapper_service
     const bool known = inquiry == all || ask_interface || ask_object;
     if (!known || (ask_interface && !interface) || (ask_object && !object))
         return detail::refused_inquiry<lookup_answer>(room);
+    const endpoint_map::filter wanted = [&](const endpoint& e) {
+        if (ask_object && e.object != *object) return false;
+        return !ask_interface || (e.where.interface.id == interface->id &&
+                                  detail::version_matches(e.where.interface, *interface, versions));
+    };
     return detail::collect<endpoint_mapper::entries>(
-        *map_, handle, room,
-        [&](const endpoint& e) {
-            if (ask_object && e.object != *object) return false;
-            return !ask_interface ||
-                   (e.where.interface.id == interface->id &&
-                    detail::version_matches(e.where.interface, *interface, versions));
-        },
-        [&](const endpoint& e) {
+        *map_, handle, room, std::span(&wanted, 1), [&](const endpoint& e) {
             return endpoint_mapper::entry{e.object, detail::tower_of(e, who), {e.annotation}};
         });
 }
@@ -173,15 +182,18 @@ endpoint_mapper_service::map(const caller& who, const ndr::unique<uuid>& object,
                              const ndr::context_handle& handle, std::uint32_t room) const {
     const auto asked = detail::asked_tower(tower);
     if (!asked) return detail::refused_inquiry<map_answer>(room);
-    uuid wanted_object = object ? *object : uuid{};
-    const auto wanted = [&](const endpoint& e) {
+    const auto matches = [&](const endpoint& e) {
         return e.where.interface.id == asked->interface.id &&
                detail::version_matches(e.where.interface, asked->interface,
                                        endpoint_mapper::version_match::compatible) &&
                e.where.transfer_syntax == asked->transfer_syntax && e.where.rpc == asked->rpc &&
-               e.where.protocol == asked->protocol && e.object == wanted_object;
+               e.where.protocol == asked->protocol;
     };
-    if (!wanted_object.is_nil() && !map_->has(wanted)) wanted_object = {};
+    const uuid special = object ? *object : uuid{};
+    // Most callers take the first tower: the server that has the object itself must be it.
+    const std::array<endpoint_map::filter, 2> wanted{
+        [&](const endpoint& e) { return !special.is_nil() && e.object == special && matches(e); },
+        [&](const endpoint& e) { return e.object.is_nil() && matches(e); }};
     return detail::collect<endpoint_mapper::towers>(
         *map_, handle, room, wanted, [&](const endpoint& e) { return detail::tower_of(e, who); });
 }
