@@ -6,14 +6,15 @@ usage: impacket_client.py --proxy HOST:PORT --target HOST:PORT [--tls]
                           [--http-auth none|basic] [--http-user NAME] [--http-password WORD]
                           [--rpc-auth none|ntlm] [--rpc-level connect|integrity|privacy]
                           [--rpc-domain NAME] [--rpc-user NAME] [--rpc-password WORD]
-                          [--call echo|epm|lookup|mgmt|samr] [--of rpcecho|samr]
+                          [--call echo|epm|lookup|list|mgmt|samr] [--of rpcecho|samr]
                           [--bytes N] [--repeat N] [--timeout SECONDS]
        impacket_client.py --direct --target HOST:PORT ...   (the same calls over ncacn_ip_tcp)
 
   echo   AddOne and EchoData of the rpcecho interface; --bytes bytes each way
   epm    ept_map of rpcecho, to a TCP and to an HTTP tower; of samr, which has no HTTP endpoint, to a TCP one
   lookup the first answer of ept_lookup, as many entries as come at once
-  mgmt   inq_if_ids
+  list   all of ept_lookup, by impacket's own loop, and again for one interface and every version option
+  mgmt   inq_if_ids; of rpcecho also inq_stats, is_server_listening, and stop_server_listening, which must be refused
   samr   the domains of an account server, and the accounts of the second one
 
 Needs Debian's python3-impacket and therefore Debian's /usr/bin/python3.
@@ -108,10 +109,57 @@ def call_lookup(args):
     return '%d entries, %s is there' % (len(towers), args.of)
 
 
+def matches(args, major, minor, option):
+    """How many entries ept_lookup has of the interface; hept_lookup would always ask for version 0.0."""
+    rpc = connection(args)
+    rpc.bind(epm.MSRPC_UUID_PORTMAP)
+    ask = epm.ept_lookup()
+    ask['inquiry_type'] = epm.RPC_C_EP_MATCH_BY_IF
+    ask['object'] = epm.NULL
+    ask['Ifid']['Uuid'] = INTERFACES[args.of][0][:16]
+    ask['Ifid']['VersMajor'] = major
+    ask['Ifid']['VersMinor'] = minor
+    ask['vers_option'] = option
+    ask['entry_handle'] = epm.ept_lookup_handle_t()
+    ask['max_ents'] = 500
+    try:
+        return rpc.request(ask)['num_ents']
+    except rpcrt.DCERPCException as why:
+        if why.get_error_code() != 0x16c9a0d6:
+            raise
+        return 0
+    finally:
+        rpc.disconnect()
+
+
+def call_list(args):
+    # RPC_C_VERS_*: 1 all, 2 compatible, 3 exact, 4 major only, 5 up to; what is registered has version 1.0
+    for version, options in (((1, 0), (1, 2, 3, 4, 5)), ((1, 1), (1, 4, 5)), ((2, 0), (1, 5)), ((0, 9), (1,))):
+        for option in (1, 2, 3, 4, 5):
+            if (matches(args, *version, option) != 0) != (option in options):
+                raise ValueError('version %d.%d, option %d' % (*version, option))
+    rpc = connection(args)
+    found = epm.hept_lookup(None, dce=rpc)
+    rpc.disconnect()
+    return ', '.join(epm.PrintStringBinding(each['tower']['Floors']) + ' ' + each['annotation'].decode().rstrip('\0')
+                     for each in found)
+
+
 def call_mgmt(args):
     rpc = connection(args)
     rpc.bind(mgmt.MSRPC_UUID_MGMT)
     vector = mgmt.hinq_if_ids(rpc)['if_id_vector']
+    if args.of == 'rpcecho':                                # what other servers allow is theirs to say
+        counts = mgmt.hinq_stats(rpc, 4)['statistics']
+        if not (counts[0] >= 2 and counts[1] == 0 and counts[2] >= 3 and counts[3] >= 2):
+            raise ValueError('statistics %s' % counts)
+        mgmt.his_server_listening(rpc)
+        try:
+            mgmt.hstop_server_listening(rpc)
+            raise ValueError('stop_server_listening was not refused')
+        except rpcrt.DCERPCException as why:
+            if why.get_error_code() != 5:
+                raise
     rpc.disconnect()
     if not any(INTERFACES[args.of][0][:16] in entry['Data'].getData() for entry in vector['if_id']):
         raise ValueError('%d interfaces, none of them %s' % (vector['count'], args.of))
@@ -154,7 +202,7 @@ def main():
     p.add_argument('--rpc-domain', default='')
     p.add_argument('--rpc-user', default='')
     p.add_argument('--rpc-password', default='')
-    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'mgmt', 'samr'), default='echo')
+    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'list', 'mgmt', 'samr'), default='echo')
     p.add_argument('--of', choices=tuple(INTERFACES), default='rpcecho')
     p.add_argument('--bytes', type=int, default=1000)
     p.add_argument('--repeat', type=int, default=1)

@@ -108,6 +108,24 @@ def endpoint_lookup_over_tcp(lab):
                         '--call', 'lookup'), 'rpcecho is there')
 
 
+def listed(lab):
+    return r'ncacn_http:127\.0\.0\.1\[%d\] rpcecho, ncacn_ip_tcp:127\.0\.0\.1\[%d\] rpcecho' % (lab.http, lab.tcp)
+
+
+@case('impacket')
+def endpoint_list_through_the_proxy(lab):
+    lab.serve()
+    lab.proxy()
+    answered(through(lab, '--call', 'list', port=lab.epmap_http), listed(lab))
+
+
+@case('impacket')
+def endpoint_list_over_tcp(lab):
+    lab.serve()
+    answered(lab.client('impacket_client.py', '--direct', '--target', '127.0.0.1:%d' % lab.epmap_tcp, '--call', 'list'),
+             listed(lab))
+
+
 @case('impacket')
 def mgmt_through_the_proxy(lab):
     lab.serve()

@@ -64,7 +64,17 @@ def has_domain_controller():
             and os.path.exists('/usr/share/samba/setup/provision.ldif'))
 
 
+def has_own_network():
+    """The right to make a network with nothing in it but this test."""
+    return shutil.which('unshare') is not None and subprocess.run(
+        [*OWN_NETWORK, 'ip', 'link', 'set', 'lo', 'up'], stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL).returncode == 0
+
+
+OWN_NETWORK = ['unshare', '--net', '--map-root-user']
 AVAILABLE = {
+    'rpcclient': lambda: shutil.which('rpcclient') is not None,
+    'a network of its own': has_own_network,
     'impacket': lambda: os.path.exists(PEER_PYTHON) and imports('impacket.dcerpc.v5.rpch'),
     'python3-samba': lambda: os.path.exists(PEER_PYTHON) and imports('samba.dcerpc.echo'),
     'smbtorture': lambda: shutil.which('smbtorture') is not None,
@@ -281,6 +291,10 @@ class Lab:
         with open(self.path('users')) as file:
             expect(password not in file.read(), 'the users file shows the password')
         return self.path('users')
+
+    def alone(self, script, *words, timeout=40):
+        """Runs a script of this folder, which starts the program itself, in a network of its own."""
+        return run([*OWN_NETWORK, PEER_PYTHON, os.path.join(HERE, script), self.program, *words], timeout)
 
     def client(self, script, *words, timeout=40):
         """Runs a client script of this folder; its exit code and all it said."""

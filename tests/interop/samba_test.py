@@ -179,6 +179,11 @@ def python_client_target_not_allowed(lab):
     refused(through(lab, port=free_port()), r'Server response: RPC error')
 
 
+@case('rpcclient', 'python3-samba', 'a network of its own')
+def endpoint_mapper_at_its_ports(lab):
+    answered(lab.alone('samba_mapper.py'))
+
+
 add_http_cases()
 
 if __name__ == '__main__':
