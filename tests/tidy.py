@@ -26,7 +26,7 @@ MAY_INCLUDE = {
     "auth": ["core"],
     "rts": ["core", COMMON],
     "channel": ["core", COMMON, "rts", "http", "auth"],
-    "services": ["core", "ndr"],
+    "services": ["core", "ndr", "auth"],
     "transport": LOWER,
     "client": FACADE + ["services"],
     "proxy": FACADE,

@@ -13,12 +13,14 @@
 #include <asio/use_future.hpp>
 
 #include "tests/support/stack.hpp"
+#include "tests/support/toy_security.hpp"
 
 namespace {
 
 using rpch::errc;
 using rpch::origin;
 using rpch::rpc_status;
+using rpch::auth::authentication_level;
 using rpch::services::endpoint;
 using rpch::services::endpoint_map;
 using rpch::services::endpoint_mapper;
@@ -88,7 +90,8 @@ rpch::failure failure_of(test::stack& all, const std::string& binding, rpch::cli
 }
 
 template <class Operation, class... Args>
-typename Operation::result_type ask(test::stack& all, const std::string& binding, Args... args) {
+typename Operation::result_type ask_as(test::stack& all, const std::string& binding,
+                                       rpch::client_options as, Args... args) {
     using service_type =
         std::conditional_t<std::is_same_v<Operation, mgmt::inq_if_ids> ||
                                std::is_same_v<Operation, mgmt::inq_stats> ||
@@ -101,7 +104,27 @@ typename Operation::result_type ask(test::stack& all, const std::string& binding
         auto service = co_await rpch::connect<service_type>(std::move(where), std::move(options));
         co_return co_await service.template call<Operation>(std::move(each)...);
     };
-    return run(all, work(binding, all.options(), std::move(args)...));
+    return run(all, work(binding, std::move(as), std::move(args)...));
+}
+template <class Operation, class... Args>
+typename Operation::result_type ask(test::stack& all, const std::string& binding, Args... args) {
+    return ask_as<Operation>(all, binding, all.options(), std::move(args)...);
+}
+
+/// A stack whose server takes `user` for whoever proves to know the password.
+test::stack_options secured(std::string user = "alice") {
+    test::stack_options out;
+    out.adjust_server = [user = std::move(user)](rpch::server_settings& settings) {
+        test::toy_rules rules;
+        rules.user = user;
+        settings.rpc_security.push_back(std::make_shared<test::toy_acceptor>(rules));
+    };
+    return out;
+}
+rpch::client_options with_security(rpch::client_options out, authentication_level level) {
+    out.rpc_security = std::make_shared<test::toy_initiator>();
+    out.rpc_level = level;
+    return out;
 }
 
 endpoint probe_at(std::uint16_t port, tower_protocol protocol = tower_protocol::tcp) {
@@ -298,6 +321,79 @@ TEST_CASE("Nobody registers endpoints by a call, unless a rule lets callers of t
         CHECK(ask<endpoint_mapper::remove>(h.all, h.all.tcp_binding(), std::uint32_t{1}, entries) ==
               ept_status::ok);
         CHECK(h.map->size() == 4);
+    }
+}
+
+TEST_CASE("Rules decide by what the caller's security context proved") {
+    const auto insert = [](host& h, const std::string& binding, rpch::client_options as) {
+        try {
+            return ask_as<endpoint_mapper::insert>(h.all, binding, std::move(as), std::uint32_t{1},
+                                                   entry_of(probe_at(7777)),
+                                                   std::uint32_t{0}) == ept_status::ok;
+        } catch (const rpch::rpc_error& e) {
+            CHECK(e.code() == rpc_status::access_denied);
+            return false;
+        }
+    };
+    std::vector<rpch::services::caller> seen;
+    const auto only_alice = [&seen](const rpch::services::caller& who, rpch::services::map_change) {
+        seen.push_back(who);
+        return who.user == "alice" && who.domain == "TOY" &&
+               who.level >= authentication_level::integrity;
+    };
+    SUBCASE("an authenticated user may") {
+        host h(secured(), only_alice);
+        const auto as = with_security(h.all.options(), authentication_level::privacy);
+        SUBCASE("over ncacn_ip_tcp") { CHECK(insert(h, h.all.tcp_binding(), as)); }
+        SUBCASE("through the proxy") { CHECK(insert(h, h.all.binding(), as)); }
+        CHECK(h.map->size() == 5);
+        REQUIRE(seen.size() == 1);
+        CHECK(seen[0].level == authentication_level::privacy);
+    }
+    SUBCASE("a caller without security may not") {
+        host h(secured(), only_alice);
+        CHECK_FALSE(insert(h, h.all.tcp_binding(), h.all.options()));
+        REQUIRE(seen.size() == 1);
+        CHECK(seen[0].user.empty());
+        CHECK(seen[0].domain.empty());
+        CHECK(seen[0].level == authentication_level::none);
+        CHECK(h.map->size() == 4);
+    }
+    SUBCASE("nor the user at a lower level") {
+        host h(secured(), only_alice);
+        CHECK_FALSE(insert(h, h.all.tcp_binding(),
+                           with_security(h.all.options(), authentication_level::connect)));
+        REQUIRE(seen.size() == 1);
+        CHECK(seen[0].user == "alice");
+        CHECK(seen[0].level == authentication_level::connect);
+    }
+    SUBCASE("nor another user") {
+        host h(secured("mallory"), only_alice);
+        CHECK_FALSE(insert(h, h.all.tcp_binding(),
+                           with_security(h.all.options(), authentication_level::privacy)));
+        REQUIRE(seen.size() == 1);
+        CHECK(seen[0].user == "mallory");
+    }
+    SUBCASE("nor somebody anonymous, who has no name and no domain") {
+        host h(secured(""), only_alice);
+        CHECK_FALSE(insert(h, h.all.tcp_binding(),
+                           with_security(h.all.options(), authentication_level::privacy)));
+        REQUIRE(seen.size() == 1);
+        CHECK(seen[0].user.empty());
+        CHECK(seen[0].domain.empty());
+        CHECK(seen[0].level == authentication_level::privacy);
+    }
+    SUBCASE("mgmt asks its rule in the same way") {
+        host h(secured(), {},
+               {.allowed = [](const rpch::services::caller& who, mgmt_operation, std::uint32_t&) {
+                   return who.user == "alice";
+               }});
+        CHECK(ask<mgmt::stop_server_listening>(h.all, h.all.tcp_binding()) == 5);
+        CHECK(h.map->size() == 4);
+        CHECK(ask_as<mgmt::stop_server_listening>(
+                  h.all, h.all.tcp_binding(),
+                  with_security(h.all.options(), authentication_level::integrity)) == 0);
+        CHECK(h.map->size() == 0);
     }
 }
 

@@ -28,7 +28,8 @@ struct toy_rules {
     std::size_t signature = 16;
     /// Of an acceptor: users by their passwords, instead of the one password of alice.
     std::map<std::string, std::string> users = {};
-    bool anonymous = false; ///< Of an acceptor: whoever knows the password is nobody.
+    bool anonymous = false;     ///< Of an acceptor: whoever knows the password is nobody.
+    std::string user = "alice"; ///< Who the client is; nobody in particular if empty.
 };
 
 /// Each leg is its number and the password. A signature is a count and a hash that depends on
@@ -59,7 +60,8 @@ class toy_context final : public rpch::auth::security_context {
             for (const char c : rules_.password) out.push_back(std::byte(c));
         }
         done_ = leg_ == rules_.legs;
-        if (done_) peer_ = {user_.empty() ? "alice" : user_, "TOY", "toy", rules_.anonymous};
+        const std::string& name = user_.empty() ? rules_.user : user_;
+        if (done_) peer_ = {name, "TOY", "toy", rules_.anonymous || name.empty()};
         return out;
     }
     bool is_established() const noexcept override { return done_; }

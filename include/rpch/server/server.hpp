@@ -68,6 +68,10 @@ class server {
 
     /// Offers the endpoint mapper, to be reached at port 135 (ncacn_ip_tcp) or 593 (ncacn_http).
     /// [C706] appendix O, [MS-RPCE] 2.2.1.2.
+    /// Clients ask mappers before they know the server, and most do so without authentication.
+    /// Where `server_settings::minimum_level` demands more, let them in with
+    /// `require_level(services::endpoint_mapper::id, auth::authentication_level::none)`; what
+    /// changes the map is the rule's to judge by the caller's level.
     /// @param map      what it tells; shared, not null. Other servers may publish there, see
     ///                 `publish_endpoints`; so may the application, at any time.
     /// @param allowed  who may change the map by calls; without a rule nobody.

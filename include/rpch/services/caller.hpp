@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include <rpch/auth/security_context.hpp>
 #include <rpch/config.hpp>
 
 namespace rpch::inline RPCH_ABI::services {
@@ -19,6 +20,14 @@ struct caller {
     std::string address{};
     /// The IPv4 address of ours that the caller reached; 0.0.0.0 if it is not known.
     std::array<std::uint8_t, 4> reached{};
+    /// Who calls, UTF-8, if a security context of the RPC level proved it; empty for calls without
+    /// one and for anonymous callers. A name says nothing without its domain.
+    std::string user{};
+    /// NetBIOS domain or Kerberos realm of `user`, as the mechanism tells it.
+    std::string domain{};
+    /// How the call was protected on its way. Below `packet` nothing shows that it comes from
+    /// `user` as it stands: somebody between may have changed it.
+    auth::authentication_level level = auth::authentication_level::none;
 };
 
 } // namespace rpch::inline RPCH_ABI::services

@@ -10,6 +10,11 @@ RPCH_DECL services::caller caller_of(const call_context& call) {
     const connection_info& from = call.connection();
     services::caller who;
     who.address = from.client_address;
+    who.level = call.level();
+    if (const auth::peer_identity* proved = call.caller(); proved && !proved->anonymous) {
+        who.user = proved->user;
+        who.domain = proved->domain;
+    }
     if (from.protocol != protocol_sequence::ncacn_ip_tcp) return who;
     std::error_code ec;
     const auto peer = asio::ip::make_address(from.client_address, ec);
