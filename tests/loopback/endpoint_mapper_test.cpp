@@ -42,7 +42,9 @@ struct host {
     test::stack_options with_services(test::stack_options options,
                                       rpch::services::map_change_rule allowed,
                                       rpch::mgmt_settings management) {
+        const auto before = options.prepare_server;
         options.prepare_server = [=, this](rpch::server& server) {
+            if (before) before(server);
             server.serve_endpoint_mapper(map, allowed);
             server.publish_endpoints(map, {.annotation = "the probe"});
             server.serve_mgmt(management);
@@ -161,6 +163,34 @@ TEST_CASE("The mapper is asked with the HTTP credentials and the TLS settings of
     CHECK(why.code == errc::http_auth_required);
     CHECK(why.said_by == origin::http);
     CHECK(why.where.find("endpoint mapper at 127.0.0.1:") == 0);
+}
+
+TEST_CASE("The mapper is asked without the security of the calls") {
+    auto secure = secured();
+    const auto offer = secure.adjust_server;
+    secure.adjust_server = [offer](rpch::server_settings& settings) {
+        offer(settings);
+        settings.minimum_level = authentication_level::privacy;
+    };
+    const auto secret = [](rpch::client_options options) {
+        options.require_header_signing = true;
+        return with_security(std::move(options), authentication_level::privacy);
+    };
+    SUBCASE("and lets everybody ask") {
+        secure.prepare_server = [](rpch::server& server) {
+            server.require_level(endpoint_mapper::id, authentication_level::none);
+        };
+        host h(std::move(secure));
+        CHECK(run(h.all, add_one(tcp_binding, secret(h.options()))) == 42);
+        CHECK(run(h.all, add_one(h.http_binding(), secret(h.options(true)))) == 42);
+        CHECK_THROWS_AS(run(h.all, add_one(tcp_binding, h.options())), rpch::rpc_error);
+    }
+    SUBCASE("or demands as much as the rest of the server") {
+        host h(std::move(secure));
+        const auto why = failure_of(h.all, tcp_binding, secret(h.options()));
+        CHECK(why.code == rpc_status::access_denied);
+        CHECK(why.where.find("endpoint mapper at 127.0.0.1:") == 0);
+    }
 }
 
 TEST_CASE("What the mapper does not know is told as it says it") {

@@ -121,9 +121,9 @@ class client {
     ///
     /// Without PORT the first `async_bind` asks the endpoint mapper of SERVER, by the same way and
     /// with the same HTTP credentials, for a port of its interface; the connection goes there, for
-    /// other interfaces, too. Of the answer only the port is used: nobody vouches for it, and the
-    /// address in it is that of an interface of the server, which need not be one that this
-    /// client, or the proxy, can reach.
+    /// other interfaces, too. The mapper is asked without `rpc_security`. Of the answer only the
+    /// port is used: nobody vouches for it, and the address in it is that of an interface of the
+    /// server, which need not be one that this client, or the proxy, can reach.
     /// @param options  `executor` must be set.
     /// @param why      receives the explanation of an error.
     /// @errors errc::bad_binding, errc::bad_setting, errc::not_supported,
