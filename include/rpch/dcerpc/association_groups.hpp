@@ -28,6 +28,8 @@ class association_groups {
     [[nodiscard]] RPCH_DECL std::uint32_t join(std::uint32_t wanted);
     /// Takes a connection out of its group; the last one ends the group. 0 is ignored.
     RPCH_DECL void leave(std::uint32_t group);
+    /// @return whether a group has connections.
+    [[nodiscard]] RPCH_DECL bool contains(std::uint32_t group) const;
     /// @return how many groups there are.
     [[nodiscard]] RPCH_DECL std::size_t size() const;
 

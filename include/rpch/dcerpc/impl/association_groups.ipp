@@ -23,6 +23,11 @@ RPCH_DECL void association_groups::leave(std::uint32_t group) {
     if (found != connections_.end() && --found->second == 0) connections_.erase(found);
 }
 
+RPCH_DECL bool association_groups::contains(std::uint32_t group) const {
+    const guard held(busy_);
+    return connections_.contains(group);
+}
+
 RPCH_DECL std::size_t association_groups::size() const {
     const guard held(busy_);
     return connections_.size();
