@@ -34,6 +34,10 @@ inline constexpr std::size_t auth_token_bytes_max = 16 * 1024;
 inline constexpr std::size_t signature_bytes_max = 512;
 /// Security contexts of one connection; the number that Windows allows.
 inline constexpr std::size_t security_contexts_max = 2048;
+/// Context handles of one association group, and of a server; more are refused with
+/// nca_s_fault_remote_no_memory. What stands behind one may be large. [C706] 5.1.6.
+inline constexpr std::size_t context_handles_per_group_max = 4096;
+inline constexpr std::size_t context_handles_max = 100'000;
 /// Stub bytes of one connection's calls that are executed or whose answers wait to be sent: above
 /// it a server reads no more from the connection.
 inline constexpr std::size_t pending_bytes_max = std::size_t{16} << 20;

@@ -95,6 +95,7 @@
 #include <rpch/rts/rules.hpp>
 #include <rpch/rts/shape.hpp>
 #include <rpch/server/call_context.hpp>
+#include <rpch/server/context_handles.hpp>
 #include <rpch/server/handlers.hpp>
 #include <rpch/server/served_calls.hpp>
 #include <rpch/server/server.hpp>

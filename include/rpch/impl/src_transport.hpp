@@ -19,6 +19,7 @@
 #include <rpch/proxy/impl/routes.ipp>
 #include <rpch/proxy/impl/sessions.ipp>
 #include <rpch/proxy/impl/tcp_backend.ipp>
+#include <rpch/server/impl/context_handles.ipp>
 #include <rpch/server/impl/served_calls.ipp>
 #include <rpch/server/impl/server.ipp>
 #include <rpch/server/impl/service_settings.ipp>

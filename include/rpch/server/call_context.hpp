@@ -13,6 +13,8 @@
 #include <rpch/core/uuid.hpp>
 #include <rpch/dcerpc/server_association.hpp>
 #include <rpch/dcerpc/string_binding.hpp>
+#include <rpch/failure.hpp>
+#include <rpch/server/context_handles.hpp>
 #include <rpch/transport/executor.hpp>
 
 #include <asio/cancellation_signal.hpp>
@@ -31,6 +33,8 @@ struct connection_info {
     /// ncacn_ip_tcp: the address of ours that the client reached. ncacn_http: empty, for what the
     /// client reached is a proxy.
     std::string server_address{};
+    /// The server's context handles, for `call_context::make_handle` and its like.
+    std::shared_ptr<context_handles> handles{};
 };
 
 /// What changes about a call while its handler runs.
@@ -70,12 +74,13 @@ class call_context {
     call_context(std::shared_ptr<const connection_info> connection, std::uint32_t call_id,
                  std::uint16_t opnum, std::optional<uuid> object, transport::executor on,
                  std::shared_ptr<const dcerpc::call_security> security = nullptr,
-                 std::shared_ptr<call_state> state = nullptr)
+                 std::shared_ptr<call_state> state = nullptr, std::size_t interface = 0)
         : connection_(std::move(connection)),
           security_(std::move(security)),
           state_(std::move(state)),
           object_(object),
           executor_(std::move(on)),
+          interface_(interface),
           call_id_(call_id),
           opnum_(opnum) {}
 
@@ -111,12 +116,61 @@ class call_context {
     /// @return the executor of the server; timers and work of a handler belong there.
     [[nodiscard]] const transport::executor& get_executor() const noexcept { return executor_; }
 
+    /// Makes a context handle, to be returned to the client, for an object of the application. Good
+    /// for calls of the same interface and user on any connection of the association group, until
+    /// it is closed or the last connection of the group has ended: then the object is destroyed,
+    /// after the calls that still hold it. Thread-safe.
+    /// @throws rpc_fault: nca_fault_remote_no_memory above a limit of the settings,
+    ///         nca_fault_context_mismatch if all connections of the group are gone.
+    template <class T>
+    [[nodiscard]] ndr::context_handle make_handle(std::shared_ptr<T> object) const {
+        return value_of(handles().add(scope(), std::move(object), typeid(T)));
+    }
+    /// The same with an object made of `args`.
+    template <class T, class... Args>
+    requires std::is_constructible_v<T, Args...>
+    [[nodiscard]] ndr::context_handle make_handle(Args&&... args) const {
+        return make_handle<T>(std::make_shared<T>(std::forward<Args>(args)...));
+    }
+    /// @return the object behind a context handle that the client sent. Several calls may have it
+    ///         at the same time, on several threads if handlers run there. Thread-safe.
+    /// @throws rpc_fault(nca_fault_context_mismatch) for the null handle, an unknown one, and one
+    ///         of another type, interface, association group or user.
+    template <class T>
+    [[nodiscard]] std::shared_ptr<T> handle(const ndr::context_handle& h) const {
+        return std::static_pointer_cast<T>(value_of(handles().find(scope(), h, typeid(T))));
+    }
+    /// Ends a context handle; its object is destroyed when no call holds it any more. Thread-safe.
+    /// @return the null handle, which the client is to get back.
+    /// @throws rpc_fault as `handle`.
+    template <class T>
+    ndr::context_handle close_handle(const ndr::context_handle& h) const {
+        static_cast<void>(value_of(handles().take(scope(), h, typeid(T))));
+        return {};
+    }
+
   private:
+    template <class T>
+    static T value_of(result<T> outcome) {
+        if (outcome) return std::move(*outcome);
+        throw rpc_fault(outcome.error().category() == rpc_status_category()
+                            ? static_cast<rpc_status>(outcome.error().value())
+                            : rpc_status::nca_fault_unspec);
+    }
+    [[nodiscard]] context_handles& handles() const {
+        if (!connection_->handles) throw rpc_fault(rpc_status::nca_fault_context_mismatch);
+        return *connection_->handles;
+    }
+    [[nodiscard]] handle_scope scope() const noexcept {
+        return {connection_->association_group, interface_, caller()};
+    }
+
     std::shared_ptr<const connection_info> connection_;
     std::shared_ptr<const dcerpc::call_security> security_;
     std::shared_ptr<call_state> state_;
     std::optional<uuid> object_;
     transport::executor executor_;
+    std::size_t interface_; ///< Its index at the server.
     std::uint32_t call_id_;
     std::uint16_t opnum_;
 };

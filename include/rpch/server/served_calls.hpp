@@ -13,6 +13,7 @@
 
 #include <rpch/core/split_view.hpp>
 #include <rpch/dcerpc/server_association.hpp>
+#include <rpch/server/context_handles.hpp>
 #include <rpch/server/handlers.hpp>
 #include <rpch/transport/executor.hpp>
 
@@ -31,6 +32,7 @@ struct served_interfaces {
     handler_registry registry;
     std::vector<dcerpc::offered_interface> offered;
     dcerpc::association_groups groups;
+    context_handles handles{groups};
     transport::executor executor;
     dcerpc::server_association_options options;
     server_traffic traffic;
@@ -51,6 +53,9 @@ struct served_interfaces {
 class served_calls {
   public:
     served_calls(std::shared_ptr<served_interfaces> shared, connection_info info);
+    served_calls(const served_calls&) = delete;
+    served_calls& operator=(const served_calls&) = delete;
+    ~served_calls();
 
     /// Takes one RPC PDU and runs the handlers of the calls it completes.
     /// @param sink  answers go there; it hands them to `respond` and `fault` on the strand.
@@ -60,7 +65,8 @@ class served_calls {
     void respond(std::uint32_t call_id, std::vector<std::byte> stub);
     void fault(std::uint32_t call_id, rpc_status status);
 
-    /// Tells the handlers of all calls that nobody waits for them any more.
+    /// Tells the handlers of all calls that nobody waits for them any more, and runs the context
+    /// handles down if this was the last connection of its group. After the association was closed.
     void cancel_all();
     /// @return whether so much is pending that no more should be read from the connection.
     [[nodiscard]] bool is_full() const noexcept {
@@ -89,6 +95,7 @@ class served_calls {
     [[nodiscard]] std::shared_ptr<call_state> admit(const dcerpc::call_received& call);
     void cancel(std::uint32_t call_id);
     void forget(std::uint32_t call_id);
+    void run_down();
 
     struct running {
         std::shared_ptr<call_state> state;

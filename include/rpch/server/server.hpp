@@ -117,6 +117,10 @@ class server {
     /// connection, and two more if it came by HTTPS. On the strand.
     [[nodiscard]] std::size_t connections() const noexcept;
 
+    /// @return context handles and association groups, for tests and metrics. On the strand.
+    [[nodiscard]] std::size_t context_handles() const;
+    [[nodiscard]] std::size_t association_groups() const;
+
     class impl;
 
   private:

@@ -36,6 +36,10 @@ struct server_settings {
     /// Above so many stub bytes of calls that are executed or whose answers wait to be sent, no
     /// more is read from their connection, and flow control makes the client wait.
     std::size_t pending_bytes_max = limits::pending_bytes_max;
+    /// Context handles of one association group, and of the server; `call_context::make_handle`
+    /// refuses more with nca_s_fault_remote_no_memory.
+    std::size_t context_handles_per_group_max = limits::context_handles_per_group_max;
+    std::size_t context_handles_max = limits::context_handles_max;
     /// The OUT channel is replaced when fewer bytes of its lifetime are left; 0 chooses.
     std::uint64_t replace_out_below = 0;
     /// A replacement of a channel that takes longer ends the virtual connection.

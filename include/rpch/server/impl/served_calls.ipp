@@ -9,7 +9,19 @@ RPCH_DECL served_calls::served_calls(std::shared_ptr<served_interfaces> shared,
                                      connection_info info)
     : shared_(std::move(shared)),
       info_(std::make_shared<connection_info>(std::move(info))),
-      association_(shared_->offered, shared_->groups, shared_->options) {}
+      association_(shared_->offered, shared_->groups, shared_->options) {
+    info_->handles = std::shared_ptr<context_handles>(shared_, &shared_->handles);
+}
+
+RPCH_DECL served_calls::~served_calls() {
+    association_.close(errc::operation_aborted);
+    run_down();
+}
+
+/// The association has left its group if it has ended; the group may have ended with it.
+RPCH_DECL void served_calls::run_down() {
+    if (info_->association_group != 0) shared_->handles.run_down(info_->association_group);
+}
 
 RPCH_DECL std::error_code served_calls::on_pdu(const core::split_view& pdu,
                                                const std::shared_ptr<call_sink>& sink) {
@@ -21,6 +33,8 @@ RPCH_DECL std::error_code served_calls::on_pdu(const core::split_view& pdu,
     }
     ++shared_->traffic.pdus_in;
     const std::error_code ended = association_.on_pdu(whole, events_);
+    // Once, with the bind: handlers elsewhere read it.
+    if (info_->association_group == 0) info_->association_group = association_.assoc_group_id();
     for (auto& event : events_) {
         if (auto* call = std::get_if<dcerpc::call_received>(&event))
             dispatch(*call, sink);
@@ -30,6 +44,7 @@ RPCH_DECL std::error_code served_calls::on_pdu(const core::split_view& pdu,
             cancel(gone->call_id);
     }
     events_.clear();
+    if (ended) run_down();
     return ended;
 }
 
@@ -42,9 +57,8 @@ RPCH_DECL void served_calls::dispatch(dcerpc::call_received& call,
     if (!state)
         return static_cast<void>(
             association_.fault(call.call_id, rpc_status::nca_server_too_busy, true));
-    info_->association_group = association_.assoc_group_id();
     call_context context(info_, call.call_id, call.opnum, call.object, shared_->executor,
-                         std::move(call.security), std::move(state));
+                         std::move(call.security), std::move(state), call.interface);
     responder answer(sink, call.call_id);
     try {
         (*handler)(context, std::move(call.stub), call.order, std::move(answer));
@@ -82,6 +96,7 @@ RPCH_DECL void served_calls::cancel_all() {
     const auto all = std::exchange(running_, {});
     executing_bytes_ = 0;
     for (const auto& [id, each] : all) each.state->cancel();
+    run_down();
 }
 
 RPCH_DECL void served_calls::forget(std::uint32_t call_id) {

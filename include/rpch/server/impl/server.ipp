@@ -46,6 +46,8 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
         options.security = shared->settings.rpc_security;
         shared->interfaces->pending_bytes_max = shared->settings.pending_bytes_max;
         options.require_header_signing = shared->settings.require_header_signing;
+        shared->interfaces->handles.set_limits(shared->settings.context_handles_per_group_max,
+                                               shared->settings.context_handles_max);
     }
 
     std::shared_ptr<detail::server_shared> shared;
@@ -201,6 +203,14 @@ RPCH_DECL void server::stop_listening() {
 
 RPCH_DECL void server::close() {
     asio::dispatch(impl_->shared->context->on, [impl = impl_] { impl->close(); });
+}
+
+RPCH_DECL std::size_t server::context_handles() const {
+    return impl_->shared->interfaces->handles.size();
+}
+
+RPCH_DECL std::size_t server::association_groups() const {
+    return impl_->shared->interfaces->groups.size();
 }
 
 RPCH_DECL std::size_t server::connections() const noexcept {
