@@ -34,6 +34,10 @@ inline constexpr std::size_t auth_token_bytes_max = 16 * 1024;
 inline constexpr std::size_t signature_bytes_max = 512;
 /// Security contexts of one connection; the number that Windows allows.
 inline constexpr std::size_t security_contexts_max = 2048;
+/// Connections of one client to one server: of one association group. [C706] 9.5.1.
+inline constexpr std::size_t association_connections_max = 64;
+/// After a further connection of an association could not be opened, until the next attempt.
+inline constexpr std::chrono::seconds further_connection_wait{30};
 /// Context handles of one association group, and of a server; more are refused with
 /// nca_s_fault_remote_no_memory. What stands behind one may be large. [C706] 5.1.6.
 inline constexpr std::size_t context_handles_per_group_max = 4096;

@@ -29,6 +29,7 @@
 #include <rpch/channel/sending_channel.hpp>
 #include <rpch/channel/server.hpp>
 #include <rpch/channel/window.hpp>
+#include <rpch/client/association.hpp>
 #include <rpch/client/client.hpp>
 #include <rpch/client/client_options.hpp>
 #include <rpch/client/completion.hpp>

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <rpch/client/association.hpp>
 #include <rpch/client/client_options.hpp>
 #include <rpch/client/completion.hpp>
 #include <rpch/client/session.hpp>
@@ -36,7 +37,7 @@ namespace detail {
 
 /// Runs a command on the session's strand, in place if the caller is on it.
 template <class Command>
-void on_strand(const std::shared_ptr<client_session>& session, Command&& command) {
+void on_strand(const std::shared_ptr<association>& session, Command&& command) {
     asio::dispatch(session->on(), std::forward<Command>(command));
 }
 
@@ -44,7 +45,7 @@ void on_strand(const std::shared_ptr<client_session>& session, Command&& command
 /// cancellation sends a co_cancel. @return null if the handler has no slot.
 template <class Handler>
 std::shared_ptr<call_ticket> ticket_for(const Handler& handler,
-                                        const std::shared_ptr<client_session>& session) {
+                                        const std::shared_ptr<association>& session) {
     auto slot = asio::get_associated_cancellation_slot(handler);
     if (!slot.is_connected()) return nullptr;
     auto ticket = std::make_shared<call_ticket>();
@@ -142,7 +143,7 @@ class client {
             return fail(parsed.error());
         }
         const transport::executor on = *options.executor;
-        auto made = detail::make_session(*parsed, std::move(options), on, why);
+        auto made = detail::association::make(*parsed, std::move(options), on, why);
         if (!made) return fail(made.error());
         client out;
         out.handle_ = std::make_shared<handle>(std::move(*made));
@@ -222,6 +223,15 @@ class client {
     [[nodiscard]] failure last_failure() const {
         return handle_ ? handle_->session->last_failure() : failure{};
     }
+    /// @return connections of the client that have not ended. On the strand only.
+    [[nodiscard]] std::size_t connections() const noexcept {
+        return handle_ ? handle_->session->connections() : 0;
+    }
+    /// @return the association group's id at the server, for client_options::association_group of
+    ///         another client; 0 before the first bind was answered. On the strand only.
+    [[nodiscard]] std::uint32_t association_group() const noexcept {
+        return handle_ ? handle_->session->group() : 0;
+    }
     /// @return the strand everything of this connection runs on; handlers that live there cost
     /// least.
     [[nodiscard]] const transport::strand& get_strand() const noexcept {
@@ -229,7 +239,7 @@ class client {
     }
 
     /// For `service`: makes a call with a completion of its own.
-    static void submit(const std::shared_ptr<detail::client_session>& session,
+    static void submit(const std::shared_ptr<detail::association>& session,
                        const detail::call_request& request, std::vector<std::byte> stub,
                        detail::completion_ptr done) {
         if (session->on().running_in_this_thread()) {
@@ -241,20 +251,20 @@ class client {
             session->call(request, std::move(stub), std::move(done));
         });
     }
-    [[nodiscard]] const std::shared_ptr<detail::client_session>& session() const {
+    [[nodiscard]] const std::shared_ptr<detail::association>& session() const {
         return handle_->session;
     }
 
   private:
     /// Closes the session when the last copy of the client goes.
     struct handle {
-        explicit handle(std::shared_ptr<detail::client_session> s) : session(std::move(s)) {}
+        explicit handle(std::shared_ptr<detail::association> s) : session(std::move(s)) {}
         handle(const handle&) = delete;
         handle& operator=(const handle&) = delete;
         ~handle() {
             asio::dispatch(session->on(), [s = session] { s->close(); });
         }
-        std::shared_ptr<detail::client_session> session;
+        std::shared_ptr<detail::association> session;
     };
     std::shared_ptr<handle> handle_;
 };

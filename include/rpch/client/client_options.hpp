@@ -74,6 +74,23 @@ struct client_options {
     /// Gives up on servers that do not sign PDU headers, [MS-RPCE] 3.3.1.5.2.2.
     bool require_header_signing = false;
 
+    /// Connections to the server at the same time, 1 to 64. Above 1 calls go to the connection with
+    /// the fewest that wait for an answer, and may overtake one another; all are of one association
+    /// group, so a context handle is good on each ([C706] 9.5.1). Each connects, and proves the
+    /// client, for itself. Calls of one that fails fail; the others go on. One that cannot be
+    /// opened harms nobody, and the next is tried after limits::further_connection_wait.
+    std::size_t connections_max = 1;
+    /// Another connection is opened when all have so many calls that wait for an answer.
+    std::size_t calls_per_connection = 16;
+    /// The association group to join with the first connection, as `client::association_group` of
+    /// another client told it: context handles of one are good for the other then. The server
+    /// refuses one that it does not know or whose connections have all ended. 0 opens a new one.
+    std::uint32_t association_group = 0;
+    /// Opens further connections over ncacn_ip_tcp to the port that the server told in its
+    /// bind_ack, instead of the binding's. Windows ignores that port, [MS-RPCE] 3.3.1.5.5, and
+    /// behind address translation it is often wrong.
+    bool use_secondary_address = false;
+
     /// ReceiveWindowSize of the OUT channel, bytes, 8192 to 262144. [MS-RPCH] 2.2.3.5.1.
     std::uint32_t receive_window = limits::receive_window_max;
     /// Content-Length of the IN channel, bytes.

@@ -63,14 +63,14 @@ class endpoint_resolver : public std::enable_shared_from_this<endpoint_resolver>
 /// Makes a connection on a strand; an endpoint that is missing is 0 until it is set.
 /// @errors as make_session().
 [[nodiscard]] RPCH_DECL result<std::shared_ptr<client_session>>
-make_session_on(const std::shared_ptr<transport::strand_context>& context,
-                const dcerpc::string_binding& binding, client_options options, failure& why);
+make_session_on(session_group& group, const dcerpc::string_binding& binding, client_options options,
+                failure& why);
 
 /// Makes a connection that finds its endpoint at the first bind.
 /// @errors as make_session().
 [[nodiscard]] RPCH_DECL result<std::shared_ptr<client_session>>
-make_resolving_session(const std::shared_ptr<transport::strand_context>& context,
-                       const dcerpc::string_binding& binding, client_options options, failure& why);
+make_resolving_session(session_group& group, const dcerpc::string_binding& binding,
+                       client_options options, failure& why);
 
 } // namespace rpch::inline RPCH_ABI::detail
 

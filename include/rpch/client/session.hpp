@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <rpch/channel/client.hpp>
 #include <rpch/client/client_options.hpp>
 #include <rpch/client/completion.hpp>
 #include <rpch/core/split_view.hpp>
@@ -73,8 +74,9 @@ class client_session : public transport::context_member {
     [[nodiscard]] virtual std::shared_ptr<client_session> shared_session() = 0;
 
     /// Asks for an interface; completes with its context in `context_out`.
-    void bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
-              completion_ptr done);
+    /// @return its number; nothing if it has failed already.
+    std::optional<std::uint16_t>
+    bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out, completion_ptr done);
     /// Makes a call. Takes the handler, and completes it exactly once.
     /// @return the call id to cancel it by; 0 if it has failed already.
     std::uint32_t call(const call_request& request, std::vector<std::byte> stub,
@@ -87,6 +89,9 @@ class client_session : public transport::context_member {
 
     [[nodiscard]] const failure& last_failure() const noexcept { return last_failure_; }
     [[nodiscard]] const transport::strand& on() const noexcept { return context_->on; }
+    [[nodiscard]] const dcerpc::client_association& rpc() const noexcept { return association_; }
+    /// @return calls that wait for an answer.
+    [[nodiscard]] std::size_t pending_calls() const noexcept { return calls_.size(); }
     [[nodiscard]] bool is_ended() const noexcept { return static_cast<bool>(ended_); }
 
   protected:
@@ -150,13 +155,23 @@ class client_session : public transport::context_member {
 /// @return what is wrong with the numbers among the options, for people; null if nothing is.
 [[nodiscard]] RPCH_DECL const char* check_options(const client_options& o) noexcept;
 
+/// What the connections of one association share.
+struct session_group {
+    std::shared_ptr<transport::strand_context> context;
+    /// Over HTTP the AssociationGroupId of [MS-RPCH] 2.2.3.5.12, by which a server knows that two
+    /// virtual connections are of one client. Made with the first connection, like `tls`.
+    std::optional<rts::cookie> cookie{};
+    std::shared_ptr<transport::tls_context> tls{};
+};
+
 /// Makes the connection a binding asks for; not opened yet. One without an endpoint will ask the
 /// endpoint mapper.
+/// @param group  its context is set; the rest is filled by the first connection that needs it.
 /// @errors errc::bad_binding, errc::not_supported, errc::bad_setting and what TLS says; `why`
 /// explains.
 [[nodiscard]] RPCH_DECL result<std::shared_ptr<client_session>>
-make_session(const dcerpc::string_binding& binding, client_options options,
-             const transport::executor& on, failure& why);
+make_session(const dcerpc::string_binding& binding, client_options options, session_group& group,
+             failure& why);
 
 } // namespace rpch::inline RPCH_ABI::detail
 

@@ -9,6 +9,7 @@
     #error "define RPCH_SEPARATE_COMPILATION for the whole program, then compile this"
 #endif
 
+#include <rpch/client/impl/association.ipp>
 #include <rpch/client/impl/connections.ipp>
 #include <rpch/client/impl/endpoint_list.ipp>
 #include <rpch/client/impl/resolve.ipp>

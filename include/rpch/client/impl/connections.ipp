@@ -655,7 +655,7 @@ authentication_of(dcerpc::http_auth_option option) noexcept {
 
 RPCH_DECL result<std::shared_ptr<client_session>>
 make_http_session(const dcerpc::string_binding& binding, client_options options,
-                  const std::shared_ptr<transport::strand_context>& context, failure& why) {
+                  session_group& group, failure& why) {
     const auto refuse = [&why](std::error_code code, std::string detail) {
         why.code = code;
         why.detail = std::move(detail);
@@ -669,11 +669,12 @@ make_http_session(const dcerpc::string_binding& binding, client_options options,
     if (!authorization) return fail(authorization.error());
     std::shared_ptr<transport::tls_context> tls;
     if (tls_on) {
-        tls = options.tls_context;
+        tls = options.tls_context ? options.tls_context : group.tls;
         if (!tls) {
             auto made = transport::tls_context::make_client(options.tls, &why.detail);
             if (!made) return refuse(made.error(), why.detail);
             tls = std::move(*made);
+            group.tls = tls; // further connections resume the session of the first
         }
     }
     std::array<rts::cookie, 4> cookies;
@@ -685,7 +686,8 @@ make_http_session(const dcerpc::string_binding& binding, client_options options,
     settings.virtual_connection = cookies[0];
     settings.in_channel = cookies[1];
     settings.out_channel = cookies[2];
-    settings.association_group = cookies[3];
+    if (!group.cookie) group.cookie = cookies[3];
+    settings.association_group = *group.cookie;
     settings.receive_window = options.receive_window;
     settings.in_lifetime = options.channel_lifetime;
     settings.client_keepalive = options.client_keepalive;
@@ -702,20 +704,20 @@ make_http_session(const dcerpc::string_binding& binding, client_options options,
     proxy.port = binding.rpc_proxy ? binding.rpc_proxy->port.value_or(usual) : usual;
     core::wipe(options.http_password);
     return std::shared_ptr<client_session>(std::make_shared<http_session>(
-        context, std::move(options), std::move(proxy),
+        group.context, std::move(options), std::move(proxy),
         transport::host_port{binding.host, binding.endpoint.value_or(0)}, std::move(tls),
         std::move(*authorization), channel::client(settings), *session_id));
 }
 
 RPCH_DECL result<std::shared_ptr<client_session>>
-make_session_on(const std::shared_ptr<transport::strand_context>& context,
-                const dcerpc::string_binding& binding, client_options options, failure& why) {
+make_session_on(session_group& group, const dcerpc::string_binding& binding, client_options options,
+                failure& why) {
     result<std::shared_ptr<client_session>> made;
     if (binding.sequence == dcerpc::protocol_sequence::ncacn_http)
-        made = make_http_session(binding, std::move(options), context, why);
+        made = make_http_session(binding, std::move(options), group, why);
     else
         made = std::make_shared<tcp_session>(
-            context, std::move(options),
+            group.context, std::move(options),
             transport::host_port{binding.host, binding.endpoint.value_or(0)});
     if (made) {
         (*made)->set_object(binding.object);
@@ -725,8 +727,8 @@ make_session_on(const std::shared_ptr<transport::strand_context>& context,
 }
 
 RPCH_DECL result<std::shared_ptr<client_session>>
-make_session(const dcerpc::string_binding& binding, client_options options,
-             const transport::executor& on, failure& why) {
+make_session(const dcerpc::string_binding& binding, client_options options, session_group& group,
+             failure& why) {
     if (binding.host.empty()) {
         why.code = errc::bad_binding;
         why.detail = "the binding needs a host";
@@ -737,9 +739,8 @@ make_session(const dcerpc::string_binding& binding, client_options options,
         why.detail = wrong;
         return fail(why.code);
     }
-    auto context = std::make_shared<transport::strand_context>(on);
-    if (!binding.endpoint) return make_resolving_session(context, binding, std::move(options), why);
-    return make_session_on(context, binding, std::move(options), why);
+    if (!binding.endpoint) return make_resolving_session(group, binding, std::move(options), why);
+    return make_session_on(group, binding, std::move(options), why);
 }
 
 } // namespace rpch::inline RPCH_ABI::detail

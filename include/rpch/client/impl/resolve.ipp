@@ -158,9 +158,8 @@ RPCH_DECL void endpoint_resolver::finish(const failure& why, std::uint16_t port)
 }
 
 RPCH_DECL result<std::shared_ptr<client_session>>
-make_resolving_session(const std::shared_ptr<transport::strand_context>& context,
-                       const dcerpc::string_binding& binding, client_options options,
-                       failure& why) {
+make_resolving_session(session_group& group, const dcerpc::string_binding& binding,
+                       client_options options, failure& why) {
     const bool over_http = binding.sequence == dcerpc::protocol_sequence::ncacn_http;
     if (over_http && binding.http_use_tls.value_or(true) && !options.tls_context) {
         // One context for both connections, so that the second one can resume the TLS session.
@@ -182,12 +181,14 @@ make_resolving_session(const std::shared_ptr<transport::strand_context>& context
     asking.rpc_security.reset();
     asking.require_header_signing = false;
     asking.call_deadline = std::chrono::milliseconds{0}; // the resolver's wait is the limit
-    auto mapper = make_session_on(context, where, std::move(asking), why);
+    session_group alone; // the mapper is another server: it is told no association of this one's
+    alone.context = group.context;
+    auto mapper = make_session_on(alone, where, std::move(asking), why);
     if (!mapper) return mapper;
-    auto made = make_session_on(context, binding, std::move(options), why);
+    auto made = make_session_on(group, binding, std::move(options), why);
     if (made)
-        (*made)->resolve_by(std::make_shared<endpoint_resolver>(context->on, std::move(*mapper),
-                                                                binding, port, wait));
+        (*made)->resolve_by(std::make_shared<endpoint_resolver>(
+            group.context->on, std::move(*mapper), binding, port, wait));
     return made;
 }
 

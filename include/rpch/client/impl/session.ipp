@@ -14,6 +14,7 @@ RPCH_DECL dcerpc::client_association_options association_options_of(const client
     dcerpc::client_association_options out;
     out.limits.fragment_bytes = options.max_fragment;
     out.require_header_signing = options.require_header_signing;
+    out.assoc_group_id = options.association_group;
     if (options.max_fragment == 0)
         out.limits.fragment_bytes = static_cast<std::uint16_t>(
             std::min<std::uint32_t>(limits::fragment_bytes_default, options.receive_window / 2));
@@ -28,6 +29,9 @@ RPCH_DECL const char* check_options(const client_options& o) noexcept {
         return "client_options::max_fragment must be 1432 to 65535 bytes, or 0";
     if (o.max_fragment > o.receive_window / 2)
         return "client_options::max_fragment must be at most half of receive_window";
+    if (o.connections_max < 1 || o.connections_max > limits::association_connections_max)
+        return "client_options::connections_max must be 1 to 64";
+    if (o.calls_per_connection < 1) return "client_options::calls_per_connection must not be 0";
     using std::chrono::milliseconds;
     if (o.client_keepalive < milliseconds{limits::client_keepalive_min_ms} ||
         o.client_keepalive > milliseconds{std::numeric_limits<std::uint32_t>::max()})
@@ -47,16 +51,21 @@ RPCH_DECL client_session::client_session(std::shared_ptr<transport::strand_conte
       association_(association_options_of(options_)),
       timer_(context_->on) {}
 
-RPCH_DECL void client_session::bind(const interface_id& id,
-                                    std::shared_ptr<std::uint16_t> context_out,
-                                    completion_ptr done) {
-    if (ended_) return done->complete_later(ended_);
-    if (const auto ec = start_security()) return done->complete_later(explain(ec, "", true));
+RPCH_DECL std::optional<std::uint16_t>
+client_session::bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
+                     completion_ptr done) {
+    const auto refuse = [&done](const failure& why) {
+        done->complete_later(why);
+        return std::nullopt;
+    };
+    if (ended_) return refuse(ended_);
+    if (const auto ec = start_security()) return refuse(explain(ec, "", true));
     const auto number = association_.add_context(id);
-    if (!number) return done->complete_later(explain(number.error(), "", true));
+    if (!number) return refuse(explain(number.error(), "", true));
     contexts_.emplace(*number, waiting_context{std::move(context_out), std::move(done)});
     if (resolver_) return resolve(id);
     kick_output();
+    return *number;
 }
 
 /// Makes the security context with the first bind, for all calls of the connection.

@@ -1,0 +1,95 @@
+// The connections of a client to one server: one association group, [C706] 9.5.1, which opens
+// further ones under load as [MS-RPCE] 3.3.1 allows.
+#ifndef RPCH_CLIENT_ASSOCIATION_HPP
+#define RPCH_CLIENT_ASSOCIATION_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include <rpch/client/session.hpp>
+#include <rpch/core/uuid.hpp>
+#include <rpch/dcerpc/string_binding.hpp>
+#include <rpch/failure.hpp>
+#include <rpch/result.hpp>
+#include <rpch/transport/executor.hpp>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+/// Binds interfaces and makes calls on one to `client_options::connections_max` connections, which
+/// share one strand. A context has the same number on all of them, because all bind the same
+/// interfaces in the same order. On the strand, but for `make` and `on`. Entered again from within
+/// handlers, as the sessions are.
+class association : public std::enable_shared_from_this<association> {
+  public:
+    /// Makes the first connection; not opened yet.
+    /// @errors what make_session says; `why` explains.
+    [[nodiscard]] static RPCH_DECL result<std::shared_ptr<association>>
+    make(const dcerpc::string_binding& binding, client_options options,
+         const transport::executor& on, failure& why);
+    association(const association&) = delete;
+    association& operator=(const association&) = delete;
+    ~association();
+
+    void open();
+    /// Ends all connections: everything that waits fails with errc::operation_aborted.
+    void close();
+
+    /// Asks for an interface on all connections; completes with the answer of the first that is
+    /// open, its context in `context_out`.
+    void bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
+              completion_ptr done);
+    /// Makes a call on the connection with the fewest pending calls, among those where its context
+    /// is ready. Takes the handler, and completes it exactly once.
+    void call(const call_request& request, std::vector<std::byte> stub, completion_ptr done);
+
+    /// @return the strand of all connections.
+    [[nodiscard]] const transport::strand& on() const noexcept { return group_.context->on; }
+    /// @return the latest failure that is known, of a connection or of one of its calls.
+    [[nodiscard]] const failure& last_failure() const noexcept;
+    /// @return connections that have not ended.
+    [[nodiscard]] std::size_t connections() const noexcept;
+    /// @return the association group's id at the server; 0 before the first bind was answered.
+    [[nodiscard]] std::uint32_t group() const noexcept;
+
+  private:
+    class bind_watch;
+    /// One connection and what is known of its contexts, by number.
+    struct member {
+        std::shared_ptr<client_session> session;
+        std::vector<bool> ready{};
+        std::size_t waits_for = 0; ///< Contexts that were asked for and not answered.
+        bool is_first = false; ///< Of the client: its calls wait for its contexts where they must.
+    };
+
+    association(const dcerpc::string_binding& binding, client_options options,
+                const transport::executor& on);
+    void drop_ended();
+    bool bind_at(const std::shared_ptr<client_session>& where, std::uint16_t number,
+                 const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
+                 completion_ptr done);
+    [[nodiscard]] member* find(const client_session* session) noexcept;
+    void on_bound(const client_session* at, std::uint16_t context, const failure& why);
+    [[nodiscard]] member& best_for(std::uint16_t context);
+    void open_further_if_busy();
+    [[nodiscard]] bool is_busy() const;
+
+    dcerpc::string_binding binding_;
+    client_options options_;
+    session_group group_;
+    std::vector<interface_id> interfaces_; ///< By context number.
+    std::vector<member> members_;          ///< Never empty: the last that ended stays to say why.
+    failure last_failure_;                 ///< Of those that are no members any more.
+    transport::time_point not_before_{};   ///< The next attempt at a further connection.
+    bool is_closed_ = false;
+};
+
+} // namespace rpch::inline RPCH_ABI::detail
+
+#if defined(RPCH_HEADER_ONLY)
+    #include <rpch/client/impl/association.ipp>
+#endif
+
+#endif

@@ -1,0 +1,221 @@
+#include <rpch/client/association.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include <rpch/core/secret.hpp>
+
+#include <asio/dispatch.hpp>
+#include <asio/post.hpp>
+
+namespace rpch::inline RPCH_ABI::detail {
+
+/// Tells the association how a bind went, and whoever asked for it.
+class association::bind_watch final : public completion {
+  public:
+    bind_watch(std::weak_ptr<association> owner, const std::shared_ptr<client_session>& at,
+               std::uint16_t context, completion_ptr asked)
+        : owner_(std::move(owner)), at_(at.get()), context_(context), asked_(std::move(asked)) {}
+
+    void complete(const failure& why, raw_answer answer) override {
+        if (const auto owner = owner_.lock()) owner->on_bound(at_, context_, why);
+        if (asked_) asked_->complete(why, std::move(answer));
+    }
+    /// An initiating function has failed; the connection is known to be of no use then.
+    void complete_later(const failure& why) override {
+        if (asked_) asked_->complete_later(why);
+    }
+
+  private:
+    std::weak_ptr<association> owner_;
+    const client_session* at_; // compared only
+    std::uint16_t context_;
+    completion_ptr asked_;
+};
+
+/// @return the port that a server told for further connections; nothing if it is none.
+RPCH_DECL std::optional<std::uint16_t> port_of(std::string_view text) noexcept {
+    std::uint16_t port = 0;
+    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (ec != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
+    return port;
+}
+
+RPCH_DECL association::association(const dcerpc::string_binding& binding, client_options options,
+                                   const transport::executor& on)
+    : binding_(binding),
+      options_(std::move(options)),
+      group_{.context = std::make_shared<transport::strand_context>(on)} {}
+
+RPCH_DECL association::~association() { core::wipe(options_.http_password); }
+
+RPCH_DECL result<std::shared_ptr<association>>
+association::make(const dcerpc::string_binding& binding, client_options options,
+                  const transport::executor& on, failure& why) {
+    const std::shared_ptr<association> out(new association(binding, std::move(options), on));
+    auto first = make_session(binding, out->options_, out->group_, why);
+    if (!first) return fail(first.error());
+    if (out->options_.connections_max <= 1) core::wipe(out->options_.http_password);
+    out->members_.push_back({.session = std::move(*first), .is_first = true});
+    return out;
+}
+
+RPCH_DECL void association::open() { members_.front().session->open(); }
+
+RPCH_DECL void association::close() {
+    is_closed_ = true;
+    const auto all = members_; // handlers may enter again
+    for (const member& each : all) each.session->close();
+}
+
+RPCH_DECL const failure& association::last_failure() const noexcept {
+    for (const member& each : members_)
+        if (each.session->last_failure()) return each.session->last_failure();
+    return last_failure_;
+}
+
+RPCH_DECL std::size_t association::connections() const noexcept {
+    return static_cast<std::size_t>(
+        std::count_if(members_.begin(), members_.end(),
+                      [](const member& each) { return !each.session->is_ended(); }));
+}
+
+RPCH_DECL std::uint32_t association::group() const noexcept {
+    for (const member& each : members_)
+        if (const auto id = each.session->rpc().assoc_group_id(); id != 0) return id;
+    return 0;
+}
+
+/// Forgets connections that have ended, but for the last one.
+RPCH_DECL void association::drop_ended() {
+    for (std::size_t i = 0; i < members_.size() && members_.size() > 1;) {
+        if (!members_[i].session->is_ended()) {
+            ++i;
+            continue;
+        }
+        last_failure_ = members_[i].session->last_failure();
+        // It may be telling its handlers of its end just now, and one of them has led here.
+        asio::post(on(), [gone = std::move(members_[i].session)] {});
+        members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+}
+
+RPCH_DECL association::member* association::find(const client_session* session) noexcept {
+    for (member& each : members_)
+        if (each.session.get() == session) return &each;
+    return nullptr;
+}
+
+RPCH_DECL void association::bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
+                                 completion_ptr done) {
+    drop_ended();
+    const auto all = members_; // handlers may enter again
+    // The first that is open answers; one that opens yet may fail without harm to the others.
+    const auto open = std::find_if(all.begin(), all.end(), [](const member& each) {
+        return each.is_first || each.waits_for == 0;
+    });
+    const auto answers = (open != all.end() ? *open : all.front()).session;
+    const auto number = static_cast<std::uint16_t>(interfaces_.size());
+    if (!bind_at(answers, number, id, std::move(context_out), std::move(done))) return;
+    interfaces_.push_back(id);
+    for (const member& each : all)
+        if (each.session != answers &&
+            !bind_at(each.session, number, id, std::make_shared<std::uint16_t>(), nullptr))
+            each.session->close(); // it numbers contexts differently, and is of no use here
+}
+
+/// @return whether the connection has asked for the interface under that number.
+RPCH_DECL bool association::bind_at(const std::shared_ptr<client_session>& where,
+                                    std::uint16_t number, const interface_id& id,
+                                    std::shared_ptr<std::uint16_t> context_out,
+                                    completion_ptr done) {
+    const auto given =
+        where->bind(id, std::move(context_out),
+                    std::make_unique<bind_watch>(weak_from_this(), where, number, std::move(done)));
+    member* const at = find(where.get());
+    if (!given || *given != number || at == nullptr || at->ready.size() != number) return false;
+    at->ready.push_back(false);
+    ++at->waits_for;
+    return true;
+}
+
+RPCH_DECL void association::on_bound(const client_session* at, std::uint16_t context,
+                                     const failure& why) {
+    member* const found = find(at);
+    if (found == nullptr || context >= found->ready.size()) return;
+    --found->waits_for;
+    found->ready[context] = !why;
+    if (!why || found->is_first) return;
+    const bool is_useful = std::count(found->ready.begin(), found->ready.end(), true) != 0;
+    if (is_useful || found->waits_for != 0) return;
+    // A further connection that does not open, whose server refuses the group (a bind_nak, [C706]
+    // 12.6.4.5) or the user: go on with what there is.
+    not_before_ = transport::clock::now() + limits::further_connection_wait;
+    last_failure_ = why;
+    asio::post(on(), [session = found->session] { session->close(); });
+}
+
+RPCH_DECL association::member& association::best_for(std::uint16_t context) {
+    member* best = nullptr;
+    for (member& each : members_) {
+        if (each.session->is_ended()) continue;
+        if (!each.is_first && (context >= each.ready.size() || !each.ready[context])) continue;
+        if (best == nullptr || each.session->pending_calls() < best->session->pending_calls())
+            best = &each;
+    }
+    return best != nullptr ? *best : members_.front();
+}
+
+RPCH_DECL void association::call(const call_request& request, std::vector<std::byte> stub,
+                                 completion_ptr done) {
+    if (options_.connections_max <= 1) {
+        members_.front().session->call(request, std::move(stub), std::move(done));
+        return;
+    }
+    drop_ended();
+    open_further_if_busy();
+    const auto session = best_for(request.context).session; // handlers may change the members
+    session->call(request, std::move(stub), std::move(done));
+}
+
+/// @return whether all connections have as many calls as they are meant to; no, while one opens.
+RPCH_DECL bool association::is_busy() const {
+    return std::all_of(members_.begin(), members_.end(), [this](const member& each) {
+        return each.waits_for == 0 && !each.session->is_ended() &&
+               each.session->pending_calls() >= options_.calls_per_connection;
+    });
+}
+
+RPCH_DECL void association::open_further_if_busy() {
+    if (is_closed_ || members_.size() >= options_.connections_max || !is_busy()) return;
+    const auto now = transport::clock::now();
+    const std::uint32_t id = group();
+    if (id == 0 || now < not_before_) return;
+    dcerpc::string_binding where = binding_;
+    // [MS-RPCE] 3.3.1.5.5 takes the meaning from the secondary address, and Windows ignores it.
+    if (options_.use_secondary_address && where.sequence != dcerpc::protocol_sequence::ncacn_http)
+        if (const auto port = port_of(members_.front().session->rpc().secondary_address()))
+            where.endpoint = *port;
+    client_options options = options_;
+    options.association_group = id;
+    failure why;
+    auto made = make_session(where, std::move(options), group_, why);
+    if (!made) {
+        last_failure_ = why;
+        not_before_ = now + limits::further_connection_wait;
+        return;
+    }
+    const auto session = std::move(*made);
+    members_.push_back({.session = session});
+    session->open();
+    for (std::size_t i = 0; i < interfaces_.size(); ++i)
+        if (!bind_at(session, static_cast<std::uint16_t>(i), interfaces_[i],
+                     std::make_shared<std::uint16_t>(), nullptr)) {
+            not_before_ = now + limits::further_connection_wait;
+            return session->close();
+        }
+}
+
+} // namespace rpch::inline RPCH_ABI::detail
