@@ -1,4 +1,5 @@
-// The state of applications behind context handles, [C706] 5.1.6 and 9.5.1, [MS-RPCE] 3.3.1.5.6.
+// The state of applications behind context handles, [C706] 5.1.6 and 9.5.1. Strict
+// towards interface and type, as [MS-RPCE] 3.1.1.5.3.2.2.2 advises.
 #ifndef RPCH_SERVER_CONTEXT_HANDLES_HPP
 #define RPCH_SERVER_CONTEXT_HANDLES_HPP
 
