@@ -1,0 +1,311 @@
+// Clients that open further connections under load: one association group, every call answered
+// once.
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/relay.hpp"
+#include "tests/support/stack.hpp"
+#include "tests/support/toy_security.hpp"
+
+namespace {
+
+using rpch::errc;
+using test::probe;
+using namespace std::chrono_literals;
+
+enum class way { tcp, http };
+
+/// A stack whose clients come through a relay, which can break any of their connections.
+struct world {
+    explicit world(way by_, test::stack_options with = {})
+        : all(std::move(with)),
+          between(all.io, by_ == way::tcp ? all.tcp_port : all.proxy_port),
+          by(by_) {}
+
+    [[nodiscard]] std::string binding() const {
+        const std::string port = std::to_string(between.port());
+        if (by == way::tcp) return "ncacn_ip_tcp:127.0.0.1[" + port + "]";
+        return "ncacn_http:127.0.0.1[" + std::to_string(all.server_port) +
+               ",RpcProxy=127.0.0.1:" + port + ",HttpUseTls=false]";
+    }
+    [[nodiscard]] rpch::client_options options(std::size_t connections = 4) {
+        auto out = all.options();
+        out.connections_max = connections;
+        out.calls_per_connection = 8;
+        return out;
+    }
+    /// Begins calls that the server holds, with some room for what they cause in between.
+    std::vector<std::shared_ptr<test::outcome>> begin(test::caller& by_caller, unsigned n) {
+        std::vector<std::shared_ptr<test::outcome>> out;
+        for (unsigned i = 0; i < n; ++i) {
+            out.push_back(by_caller.begin(probe::hold, test::pattern(100 + i, i)));
+            all.run_ready();
+        }
+        return out;
+    }
+    /// @return the calls that wait in the server, by connection.
+    [[nodiscard]] std::map<const rpch::connection_info*, std::size_t> spread() const {
+        std::map<const rpch::connection_info*, std::size_t> out;
+        for (const auto& each : all.held) ++out[&each.call.connection()];
+        return out;
+    }
+    /// Answers what is held, in any order.
+    void answer() {
+        std::mt19937 random(9);
+        while (!all.held.empty()) {
+            const auto at = static_cast<std::ptrdiff_t>(random() % all.held.size());
+            const auto which = all.held.begin() + at;
+            which->answer.respond(std::move(which->stub));
+            std::vector<test::held_call> rest;
+            for (auto each = all.held.begin(); each != all.held.end(); ++each)
+                if (each != which) rest.push_back(std::move(*each));
+            all.held.swap(rest);
+        }
+    }
+    bool wait_for(const std::vector<std::shared_ptr<test::outcome>>& calls) {
+        return all.run_until([&] {
+            return std::all_of(calls.begin(), calls.end(),
+                               [](const auto& call) { return call->done != 0; });
+        });
+    }
+
+    test::stack all;
+    test::relay between;
+    way by;
+};
+
+} // namespace
+
+TEST_CASE("200 calls at once spread over several connections of one group, all answered once") {
+    for (const way by : {way::tcp, way::http}) {
+        world w(by);
+        test::caller caller(w.all, w.binding(), w.options());
+        REQUIRE(caller.open());
+        CHECK(caller.connection().connections() == 1);
+        const auto calls = w.begin(caller, 200);
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 200; }));
+        CHECK(caller.connection().connections() == 4);
+        CHECK(w.between.connections() == (by == way::tcp ? 4U : 8U));
+        CHECK(w.all.server->association_groups() == 1);
+        const auto spread = w.spread();
+        CHECK(spread.size() == 4);
+        for (const auto& [connection, n] : spread) {
+            CHECK(connection->association_group == caller.connection().association_group());
+            CHECK(n >= 40);
+        }
+        // An interface that is bound now is good on all of them.
+        auto second = std::make_shared<int>(-1);
+        caller.connection().async_bind(
+            rpch::interface_id{"00000000-1111-2222-3333-444444444444", 1, 0},
+            [second](std::error_code ec, std::uint16_t) { *second = ec ? 1 : 0; });
+        REQUIRE(w.all.run_until([&] { return *second != -1; }));
+        CHECK(*second == 1); // the server lacks it, which harms nobody
+
+        w.answer();
+        REQUIRE(w.wait_for(calls));
+        for (unsigned i = 0; i < calls.size(); ++i) {
+            CHECK(calls[i]->done == 1);
+            CHECK_FALSE(calls[i]->why);
+            CHECK(calls[i]->stub == test::pattern(100 + i, i));
+        }
+        CHECK(caller.connection().connections() == 4);
+        caller.close();
+        REQUIRE(w.all.run_until([&] { return w.all.server->association_groups() == 0; }));
+        for (const auto& call : calls) CHECK(call->done == 1);
+    }
+}
+
+TEST_CASE("A connection that is killed takes its own calls with it, each once, and no others") {
+    for (const way by : {way::tcp, way::http})
+        for (const bool the_first : {true, false}) {
+            world w(by);
+            test::caller caller(w.all, w.binding(), w.options(3));
+            REQUIRE(caller.open());
+            const auto calls = w.begin(caller, 200);
+            REQUIRE(w.all.run_until([&] { return w.all.held.size() == 200; }));
+            REQUIRE(w.spread().size() == 3);
+            w.between.reset(the_first ? 0 : by == way::tcp ? 1 : 2);
+            REQUIRE(w.all.run_until([&] { return caller.connection().connections() == 2; }));
+            CHECK(w.all.server->association_groups() == 1);
+            w.all.run_ready();
+            w.answer();
+            REQUIRE(w.wait_for(calls));
+            std::size_t failed = 0;
+            for (unsigned i = 0; i < calls.size(); ++i) {
+                CHECK(calls[i]->done == 1);
+                if (calls[i]->why)
+                    ++failed;
+                else
+                    CHECK(calls[i]->stub == test::pattern(100 + i, i));
+            }
+            CHECK(failed >= 40);
+            CHECK(failed <= 100);
+            CHECK_FALSE(caller.call(probe::echo, test::pattern(50))->why);
+            // Another takes its place under load, and new interfaces are bound on those there are.
+            auto bound = std::make_shared<std::pair<int, std::uint16_t>>(-1, std::uint16_t{0});
+            caller.connection().async_bind(probe::id,
+                                           [bound](std::error_code ec, std::uint16_t context) {
+                                               *bound = {ec ? 1 : 0, context};
+                                           });
+            REQUIRE(w.all.run_until([&] { return bound->first != -1; }));
+            CHECK(bound->first == 0);
+            CHECK(bound->second == caller.context() + 1);
+            const auto more = w.begin(caller, 60);
+            REQUIRE(w.all.run_until([&] { return w.all.held.size() == 60; }));
+            CHECK(caller.connection().connections() == 3);
+            w.answer();
+            REQUIRE(w.wait_for(more));
+            for (const auto& call : more) CHECK_FALSE(call->why);
+            CHECK(w.all.server->association_groups() == 1);
+        }
+}
+
+TEST_CASE("Once all connections are gone, calls fail with the reason of the last") {
+    world w(way::tcp);
+    test::caller caller(w.all, w.binding(), w.options(2));
+    REQUIRE(caller.open());
+    const auto calls = w.begin(caller, 40);
+    REQUIRE(w.all.run_until([&] { return w.all.held.size() == 40; }));
+    REQUIRE(w.spread().size() == 2);
+    w.between.reset(0);
+    w.between.reset(1);
+    REQUIRE(w.wait_for(calls));
+    for (const auto& call : calls) CHECK(call->why);
+    const auto late = caller.call(probe::echo);
+    CHECK(late->done == 1);
+    CHECK(late->why);
+    CHECK(late->why.did_not_execute);
+    CHECK(caller.connection().connections() == 0);
+    REQUIRE(w.all.run_until([&] { return w.all.server->association_groups() == 0; }));
+}
+
+TEST_CASE(
+    "A server that does not know the group, or is not there, leaves a client with what it has") {
+    // Behind one name there are two servers.
+    test::stack all, other;
+    test::relay balancer(all.io, {all.tcp_port, other.tcp_port});
+    for (const bool is_there : {true, false}) {
+        const std::size_t before = balancer.connections();
+        auto options = all.options();
+        options.connections_max = 5;
+        options.calls_per_connection = 4;
+        test::caller caller(all, "ncacn_ip_tcp:127.0.0.1[" + std::to_string(balancer.port()) + "]",
+                            options);
+        REQUIRE(caller.open());
+        if (!is_there) balancer.stop_accepting();
+        std::vector<std::shared_ptr<test::outcome>> calls;
+        for (int round = 0; round < 10; ++round) {
+            for (int i = 0; i < 5; ++i)
+                calls.push_back(caller.begin(probe::hold, test::pattern(9)));
+            for (int turn = 0; turn < 10; ++turn) {
+                all.run_ready();
+                other.run_ready();
+            }
+        }
+        REQUIRE(all.run_until([&] { return all.held.size() == 50; }));
+        CHECK(caller.connection().connections() == 1);
+        CHECK(balancer.connections() == before + (is_there ? 2U : 1U)); // one attempt
+        CHECK(caller.connection().last_failure().code ==
+              (is_there ? errc::bind_refused : errc::connect_failed));
+        for (auto& each : all.held) each.answer.respond({});
+        all.held.clear();
+        REQUIRE(all.run_until([&] {
+            return std::all_of(calls.begin(), calls.end(),
+                               [](const auto& call) { return call->done != 0; });
+        }));
+        for (const auto& call : calls) CHECK_FALSE(call->why);
+        if (!is_there) balancer.accept_again();
+    }
+    CHECK(other.server->association_groups() == 0);
+}
+
+TEST_CASE("Each connection proves the client for itself") {
+    for (const way by : {way::tcp, way::http}) {
+        world w(by, {.adjust_server = [](rpch::server_settings& s) {
+                    s.rpc_security = {std::make_shared<test::toy_acceptor>()};
+                    s.minimum_level = rpch::auth::authentication_level::privacy;
+                }});
+        auto options = w.options(3);
+        options.rpc_security = std::make_shared<test::toy_initiator>();
+        test::caller caller(w.all, w.binding(), options);
+        REQUIRE(caller.open());
+        const auto calls = w.begin(caller, 60);
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 60; }));
+        CHECK(w.spread().size() == 3);
+        for (const auto& each : w.all.held) {
+            REQUIRE(each.call.caller() != nullptr);
+            CHECK(each.call.caller()->user == "alice");
+            CHECK(each.call.level() == rpch::auth::authentication_level::privacy);
+        }
+        w.answer();
+        REQUIRE(w.wait_for(calls));
+        for (const auto& call : calls) CHECK_FALSE(call->why);
+    }
+}
+
+TEST_CASE("The secondary address is used when told to, and ignored otherwise") {
+    for (const bool told : {true, false}) {
+        world w(way::tcp);
+        auto options = w.options(2);
+        options.use_secondary_address = told;
+        test::caller caller(w.all, w.binding(), options);
+        REQUIRE(caller.open());
+        const auto calls = w.begin(caller, 30);
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 30; }));
+        CHECK(caller.connection().connections() == 2);
+        CHECK(w.between.connections() == (told ? 1U : 2U)); // past the relay, or through it
+        w.answer();
+        REQUIRE(w.wait_for(calls));
+    }
+}
+
+TEST_CASE("Closing a client ends all its connections, those that open as well") {
+    for (const way by : {way::tcp, way::http})
+        for (int turns = 0; turns < 12; ++turns) {
+            world w(by);
+            test::caller caller(w.all, w.binding(), w.options(4));
+            REQUIRE(caller.open());
+            std::vector<std::shared_ptr<test::outcome>> calls;
+            for (int i = 0; i < 30; ++i) calls.push_back(caller.begin(probe::hold));
+            w.all.io.restart();
+            for (int turn = 0; turn < turns * 8; ++turn) w.all.io.poll_one();
+            caller.connection().close();
+            REQUIRE(w.wait_for(calls));
+            for (const auto& call : calls) {
+                CHECK(call->done == 1);
+                CHECK(call->why.code == errc::operation_aborted);
+            }
+            REQUIRE(w.all.run_until([&] { return w.all.server->association_groups() == 0; }));
+            CHECK(caller.connection().connections() == 0);
+        }
+}
+
+TEST_CASE("A client with further connections goes with its io_context, and settings are checked") {
+    for (const way by : {way::tcp, way::http}) {
+        auto w = std::make_unique<world>(by);
+        auto caller = std::make_unique<test::caller>(w->all, w->binding(), w->options(4));
+        REQUIRE(caller->open());
+        const auto calls = w->begin(*caller, 50);
+        caller.reset();
+        w.reset();
+        for (const auto& call : calls) CHECK(call->done <= 1);
+    }
+    test::stack all;
+    for (const std::size_t n : {std::size_t{0}, std::size_t{65}}) {
+        auto options = all.options();
+        options.connections_max = n;
+        rpch::failure why;
+        CHECK(rpch::client::start(all.tcp_binding(), options, why).error() == errc::bad_setting);
+    }
+    auto options = all.options();
+    options.calls_per_connection = 0;
+    rpch::failure why;
+    CHECK(rpch::client::start(all.tcp_binding(), options, why).error() == errc::bad_setting);
+}
