@@ -44,6 +44,9 @@ for binding in "ncacn_ip_tcp:127.0.0.1[$tcp]" "$through"; do
     expect "hello, Ada" "$said"
 done
 expect "40 + 2 = 42" "$(timeout 30 "$programs/example_own_loop" "$port" "$http")"
+said=$(timeout 30 "$programs/example_context_handles")
+expect "40 41" "$said"
+expect "a counter is gone" "$said"
 
 # An empty name is refused by the server's handler, another target by the proxy.
 said=$(timeout 30 "$programs/example_client" "$through" "" 2>&1) && exit 1

@@ -84,7 +84,9 @@ struct client_options {
     std::size_t calls_per_connection = 16;
     /// The association group to join with the first connection, as `client::association_group` of
     /// another client told it: context handles of one are good for the other then. The server
-    /// refuses one that it does not know or whose connections have all ended. 0 opens a new one.
+    /// refuses one that it does not know or whose connections have all ended, and a Windows server
+    /// one of another machine; over HTTP machines are told apart by an AssociationGroupId that each
+    /// client has for itself, so take `connections_max` there. 0 opens a new one.
     std::uint32_t association_group = 0;
     /// Opens further connections over ncacn_ip_tcp to the port that the server told in its
     /// bind_ack, instead of the binding's. Windows ignores that port, [MS-RPCE] 3.3.1.5.5, and

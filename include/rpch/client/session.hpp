@@ -158,7 +158,7 @@ class client_session : public transport::context_member {
 /// What the connections of one association share.
 struct session_group {
     std::shared_ptr<transport::strand_context> context;
-    /// Over HTTP the AssociationGroupId of [MS-RPCH] 2.2.3.5.12, by which a server knows that two
+    /// Over HTTP the AssociationGroupId of [MS-RPCH] 2.2.3.5.13, by which a server knows that two
     /// virtual connections are of one client. Made with the first connection, like `tls`.
     std::optional<rts::cookie> cookie{};
     std::shared_ptr<transport::tls_context> tls{};
