@@ -104,7 +104,7 @@ std::string binding_of(const test::stack& all, way by) {
 rpch::client_options joining(test::stack& all, test::caller& other) {
     auto out = all.options();
     out.association_group = other.connection().association_group();
-    CHECK(out.association_group != 0);
+    CHECK(out.association_group.id != 0);
     return out;
 }
 

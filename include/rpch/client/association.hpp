@@ -51,8 +51,8 @@ class association : public std::enable_shared_from_this<association> {
     [[nodiscard]] const failure& last_failure() const noexcept;
     /// @return connections that have not ended.
     [[nodiscard]] std::size_t connections() const noexcept;
-    /// @return the association group's id at the server; 0 before the first bind was answered.
-    [[nodiscard]] std::uint32_t group() const noexcept;
+    /// @return the association group at the server; its id is 0 before the first bind was answered.
+    [[nodiscard]] association_group group() const noexcept;
 
   private:
     class bind_watch;

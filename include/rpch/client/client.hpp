@@ -227,10 +227,11 @@ class client {
     [[nodiscard]] std::size_t connections() const noexcept {
         return handle_ ? handle_->session->connections() : 0;
     }
-    /// @return the association group's id at the server, for client_options::association_group of
-    ///         another client; 0 before the first bind was answered. On the strand only.
-    [[nodiscard]] std::uint32_t association_group() const noexcept {
-        return handle_ ? handle_->session->group() : 0;
+    /// @return the association group at the server, for client_options::association_group of
+    /// another
+    ///         client; its id is 0 before the first bind was answered. On the strand only.
+    [[nodiscard]] rpch::association_group association_group() const noexcept {
+        return handle_ ? handle_->session->group() : rpch::association_group{};
     }
     /// @return the strand everything of this connection runs on; handlers that live there cost
     /// least.

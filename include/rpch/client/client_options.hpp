@@ -2,7 +2,9 @@
 #ifndef RPCH_CLIENT_CLIENT_OPTIONS_HPP
 #define RPCH_CLIENT_CLIENT_OPTIONS_HPP
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -33,6 +35,16 @@ struct call_parameters {
     /// [maybe] of IDL: the server sends no answer, and the call completes, without result, as soon
     /// as it was handed to the connection. It may get lost with the connection.
     bool maybe = false;
+};
+
+/// An association group at a server, as one client tells it to another of the same machine.
+struct association_group {
+    std::uint32_t id = 0; ///< Of bind_ack, [C706] 12.6.4.4; 0 for a new group.
+    /// ncacn_http: the AssociationGroupId, [MS-RPCH] 2.2.3.5.13, by which servers know that two
+    /// virtual connections are of one client.
+    std::array<std::byte, 16> cookie{};
+
+    bool operator==(const association_group&) const noexcept = default;
 };
 
 /// Options of a client; every default is safe as it stands.
@@ -84,10 +96,8 @@ struct client_options {
     std::size_t calls_per_connection = 16;
     /// The association group to join with the first connection, as `client::association_group` of
     /// another client told it: context handles of one are good for the other then. The server
-    /// refuses one that it does not know or whose connections have all ended, and a Windows server
-    /// one of another machine; over HTTP machines are told apart by an AssociationGroupId that each
-    /// client has for itself, so take `connections_max` there. 0 opens a new one.
-    std::uint32_t association_group = 0;
+    /// refuses one that it does not know, whose connections have all ended, or of another machine.
+    rpch::association_group association_group;
     /// Opens further connections over ncacn_ip_tcp to the port that the server told in its
     /// bind_ack, instead of the binding's. Windows ignores that port, [MS-RPCE] 3.3.1.5.5, and
     /// behind address translation it is often wrong.

@@ -55,6 +55,8 @@ RPCH_DECL result<std::shared_ptr<association>>
 association::make(const dcerpc::string_binding& binding, client_options options,
                   const transport::executor& on, failure& why) {
     const std::shared_ptr<association> out(new association(binding, std::move(options), on));
+    if (const auto& joined = out->options_.association_group; joined.id != 0)
+        out->group_.cookie = rts::cookie{joined.cookie};
     auto first = make_session(binding, out->options_, out->group_, why);
     if (!first) return fail(first.error());
     if (out->options_.connections_max <= 1) core::wipe(out->options_.http_password);
@@ -82,10 +84,12 @@ RPCH_DECL std::size_t association::connections() const noexcept {
                       [](const member& each) { return !each.session->is_ended(); }));
 }
 
-RPCH_DECL std::uint32_t association::group() const noexcept {
+RPCH_DECL association_group association::group() const noexcept {
+    association_group out;
+    if (group_.cookie) out.cookie = group_.cookie->bytes;
     for (const member& each : members_)
-        if (const auto id = each.session->rpc().assoc_group_id(); id != 0) return id;
-    return 0;
+        if (out.id == 0) out.id = each.session->rpc().assoc_group_id();
+    return out;
 }
 
 /// Forgets connections that have ended, but for the last one.
@@ -191,15 +195,15 @@ RPCH_DECL bool association::is_busy() const {
 RPCH_DECL void association::open_further_if_busy() {
     if (is_closed_ || members_.size() >= options_.connections_max || !is_busy()) return;
     const auto now = transport::clock::now();
-    const std::uint32_t id = group();
-    if (id == 0 || now < not_before_) return;
+    const association_group ours = group();
+    if (ours.id == 0 || now < not_before_) return;
     dcerpc::string_binding where = binding_;
     // [MS-RPCE] 3.3.1.5.5 takes the meaning from the secondary address, and Windows ignores it.
     if (options_.use_secondary_address && where.sequence != dcerpc::protocol_sequence::ncacn_http)
         if (const auto port = port_of(members_.front().session->rpc().secondary_address()))
             where.endpoint = *port;
     client_options options = options_;
-    options.association_group = id;
+    options.association_group = ours;
     failure why;
     auto made = make_session(where, std::move(options), group_, why);
     if (!made) {

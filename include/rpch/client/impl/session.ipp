@@ -14,7 +14,7 @@ RPCH_DECL dcerpc::client_association_options association_options_of(const client
     dcerpc::client_association_options out;
     out.limits.fragment_bytes = options.max_fragment;
     out.require_header_signing = options.require_header_signing;
-    out.assoc_group_id = options.association_group;
+    out.assoc_group_id = options.association_group.id;
     if (options.max_fragment == 0)
         out.limits.fragment_bytes = static_cast<std::uint16_t>(
             std::min<std::uint32_t>(limits::fragment_bytes_default, options.receive_window / 2));
