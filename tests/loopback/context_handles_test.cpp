@@ -145,6 +145,28 @@ TEST_CASE("Connections of one group share a handle, which lasts until the last o
     }
 }
 
+TEST_CASE("A group is joined from where it was begun, and from nowhere else") {
+    test::stack all({.prepare_server = &offer});
+    test::caller tcp(all, all.tcp_binding(), all.options(), vault::id);
+    test::caller http(all, all.binding(), all.options(), vault::id);
+    REQUIRE(tcp.open());
+    REQUIRE(http.open());
+    const auto joins = [&](const std::string& where, const rpch::client_options& with) {
+        test::caller caller(all, where, with, vault::id);
+        const bool is_open = caller.open();
+        if (!is_open) CHECK(caller.why().code == errc::bind_refused);
+        return is_open;
+    };
+    CHECK(joins(all.tcp_binding(), joining(all, tcp)));
+    CHECK(joins(all.binding(), joining(all, http)));
+    CHECK_FALSE(joins(all.binding(), joining(all, tcp)));
+    CHECK_FALSE(joins(all.tcp_binding(), joining(all, http)));
+    auto guessed = joining(all, http);
+    guessed.association_group.cookie[7] ^= std::byte{1};
+    CHECK_FALSE(joins(all.binding(), guessed));
+    CHECK(all.server->association_groups() == 2);
+}
+
 TEST_CASE("A handle is refused to other groups, interfaces and types, and so is the null handle") {
     test::stack all({.prepare_server = &offer});
     test::caller mine(all, all.tcp_binding(), all.options(), vault::id);

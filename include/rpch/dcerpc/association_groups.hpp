@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include <rpch/config.hpp>
@@ -24,12 +26,14 @@ class association_groups {
 
     /// Adds a connection to a group.
     /// @param wanted  an existing group, or 0 for a new one.
-    /// @return the group's id, never 0; 0 if `wanted` does not exist.
-    [[nodiscard]] RPCH_DECL std::uint32_t join(std::uint32_t wanted);
+    /// @param from    the machine or process the connection comes from, in any spelling that the
+    ///                transport can vouch for; empty if it cannot tell. [MS-RPCE] 3.3.1.5.
+    /// @return the group's id, never 0; 0 if `wanted` does not exist, or was begun from elsewhere.
+    [[nodiscard]] RPCH_DECL std::uint32_t join(std::uint32_t wanted, std::string_view from = {});
     /// Takes a connection out of its group; the last one ends the group. 0 is ignored.
-    RPCH_DECL void leave(std::uint32_t group);
+    RPCH_DECL void leave(std::uint32_t id);
     /// @return whether a group has connections.
-    [[nodiscard]] RPCH_DECL bool contains(std::uint32_t group) const;
+    [[nodiscard]] RPCH_DECL bool contains(std::uint32_t id) const;
     /// @return how many groups there are.
     [[nodiscard]] RPCH_DECL std::size_t size() const;
 
@@ -53,7 +57,11 @@ class association_groups {
     };
 
     mutable std::atomic_flag busy_{};
-    std::unordered_map<std::uint32_t, std::size_t> connections_{};
+    struct group {
+        std::size_t connections = 0;
+        std::string from{}; ///< Of the connection that began it.
+    };
+    std::unordered_map<std::uint32_t, group> groups_{};
     std::uint32_t next_;
 };
 

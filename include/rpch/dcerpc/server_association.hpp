@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -105,6 +106,8 @@ class server_association {
 
     // Commands.
 
+    /// Tells where the connection comes from, see association_groups::join(). Before the bind.
+    void set_origin(std::string from) { origin_ = std::move(from); }
     /// Answers a call.
     /// @param stub  owned from here on; little-endian data.
     /// @errors errc::bad_call_id if no such call waits for an answer; errc::too_large above
@@ -245,6 +248,7 @@ class server_association {
     std::error_code output_error_{};
     std::string refusal_{};
     std::uint32_t assoc_group_id_ = 0;
+    std::string origin_{};
     std::uint16_t xmit_frag_;
     std::uint16_t recv_frag_;
     bool header_signing_ = false;

@@ -175,6 +175,21 @@ TEST_CASE("reassembly: a lying alloc_hint reserves no more than four times what 
     CHECK(bounded.take(small).capacity() <= 150);
 }
 
+TEST_CASE("association groups: joined from where they were begun alone") {
+    association_groups groups;
+    const auto here = groups.join(0, "192.0.2.1"), unknown = groups.join(0);
+    CHECK(groups.join(here, "192.0.2.1") == here);
+    CHECK(groups.join(here, "192.0.2.2") == 0);
+    CHECK(groups.join(here) == 0);
+    CHECK(groups.join(unknown, "192.0.2.1") == 0);
+    groups.leave(here);
+    CHECK(groups.contains(here));
+    groups.leave(here);
+    CHECK_FALSE(groups.contains(here));
+    CHECK(groups.join(here, "192.0.2.1") == 0);
+    CHECK(groups.size() == 1);
+}
+
 TEST_CASE("association groups: joined by id, counted, and gone with the last connection") {
     association_groups groups{0xFFFF'FFFF};
     const auto a = groups.join(0);

@@ -137,7 +137,7 @@ RPCH_DECL std::error_code server_association::on_bind(byte_view pdu, const commo
         if (first.error) return refuse_bind(h, first.reason, first.error);
         default_security_ = first.entry;
     }
-    assoc_group_id_ = groups_.join(asked->assoc_group_id);
+    assoc_group_id_ = groups_.join(asked->assoc_group_id, origin_);
     if (assoc_group_id_ == 0) return refuse_bind(h, reason::not_specified, errc::bad_value);
     // One size for both directions, as Windows and Samba answer.
     xmit_frag_ =

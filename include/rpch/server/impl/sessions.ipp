@@ -50,6 +50,8 @@ RPCH_DECL void virtual_connection::opened() {
 
 RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
     const std::size_t size = pdu.view.size();
+    if (auto& association = calls_.association(); !association.is_bound())
+        association.set_origin(machine().association_group().to_hex());
     if (!association_ended_) association_ended_ = calls_.on_pdu(pdu.view, self());
     withheld_ += size;
 }
@@ -103,6 +105,7 @@ RPCH_DECL tcp_connection::tcp_connection(std::shared_ptr<server_shared> shared,
       calls_(shared_->interfaces, {protocol_sequence::ncacn_ip_tcp, std::move(client_address), 0}),
       timer_(shared_->context->on),
       count_(shared_) {
+    calls_.association().set_origin(calls_.info().client_address);
     shared_->live.insert(this);
 }
 
