@@ -50,9 +50,10 @@ class context_handles {
 
     /// Makes a handle with a random UUID, so that nobody guesses that of somebody else.
     /// @param object  owned from here on, together with whoever else has it.
-    /// @errors rpc_status::nca_fault_remote_no_memory above a limit, as a Windows server answers
-    ///         that has no room for one; rpc_status::nca_fault_context_mismatch if the group has
-    ///         ended meanwhile; errc::no_randomness.
+    /// @errors rpc_status::nca_fault_remote_no_memory above a limit: the server has no room, where
+    ///         nca_server_too_busy would say that nothing was executed;
+    ///         rpc_status::nca_fault_context_mismatch if the group has ended meanwhile;
+    ///         errc::no_randomness.
     RPCH_DECL result<ndr::context_handle>
     add(const handle_scope& maker, std::shared_ptr<void> object, const std::type_info& type);
     /// @return the object behind a handle. It lives as long as it is held, even if the handle ends.
