@@ -24,6 +24,7 @@ struct toy_rules {
     int legs = 3;
     std::string password = "sesame";
     bool can_sign_headers = true;
+    bool always_signs_headers = false;
     rpch::auth::security_provider provider = rpch::auth::security_provider::ntlm;
     std::size_t signature = 16;
     /// Of an acceptor: users by their passwords, instead of the one password of alice.
@@ -93,6 +94,7 @@ class toy_context final : public rpch::auth::security_context {
         return {};
     }
     bool can_sign_headers() const noexcept override { return rules_.can_sign_headers; }
+    bool always_signs_headers() const noexcept override { return rules_.always_signs_headers; }
     rpch::result<bytes> make_mic(rpch::byte_view) override { return bytes{}; }
     std::error_code check_mic(rpch::byte_view, rpch::byte_view) override { return {}; }
     const rpch::auth::peer_identity& peer() const noexcept override { return peer_; }

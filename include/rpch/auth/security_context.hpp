@@ -64,7 +64,7 @@ struct peer_identity {
 };
 
 /// One message to sign or seal. The signature covers head, body and tail in this order; without
-/// header signing head and tail are empty.
+/// header signing head and tail are empty, unless the mechanism always signs headers.
 struct protected_message {
     byte_view head{}; ///< Signed, never sealed: the PDU up to its stub data.
     byte_span body{}; ///< Signed; sealed in place: stub data and its padding.
@@ -109,6 +109,10 @@ class security_context {
 
     /// @return whether the mechanism can sign PDU headers, [MS-RPCE] 3.3.1.5.2.2.
     [[nodiscard]] virtual bool can_sign_headers() const noexcept { return true; }
+
+    /// @return whether the mechanism signs PDU headers although nobody agreed to: NTLM with
+    /// extended session security takes the whole PDU, as Windows, Samba and impacket do.
+    [[nodiscard]] virtual bool always_signs_headers() const noexcept { return false; }
 
     /// Signs SPNEGO's list of mechanisms (mechListMIC), and checks the peer's. Neither changes what
     /// protect() and unprotect() do afterwards, [MS-SPNG] 3.3.5.1.

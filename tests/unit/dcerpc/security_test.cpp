@@ -385,6 +385,30 @@ TEST_CASE("security: without header signing the verification trailer finds chang
     }
 }
 
+TEST_CASE("security: a mechanism that always signs headers does so without an agreement") {
+    // As NTLM between impacket, which agrees to nothing, and Windows.
+    settings s;
+    s.client_rules.always_signs_headers = s.server_rules.always_signs_headers = true;
+    s.client.header_signing = false;
+    s.client.verification_trailers = false;
+    s.server.require_header_signing = true;
+    for (const std::size_t at : {std::size_t{200}, std::size_t{12}, std::size_t{22}}) {
+        pair p(s);
+        REQUIRE(p.client.add_context(test::rpcecho) == 0);
+        const auto id = p.secure(level::integrity);
+        p.run();
+        REQUIRE_FALSE(p.server.signs_headers());
+        p.to_server = [&](test::bytes& pdu) {
+            if (is_request(pdu) && at < 200) pdu[at] ^= std::byte{1};
+        };
+        p.call(id, test::pattern(40));
+        p.run();
+        CHECK(p.received() == (at < 200 ? 0 : 1));
+        CHECK(p.server.closed_with() ==
+              (at < 200 ? make_error_code(errc::bad_signature) : std::error_code{}));
+    }
+}
+
 TEST_CASE("security: a bind whose header signing or interface was changed on the way is found") {
     const auto run = [](const std::function<void(test::bytes&)>& change,
                         const std::function<void(test::bytes&)>& change_answer) {

@@ -26,6 +26,7 @@ class ntlm_context : public security_context {
     [[nodiscard]] bool is_established() const noexcept override {
         return stage_ == stage::established;
     }
+    [[nodiscard]] bool always_signs_headers() const noexcept override { return true; }
     [[nodiscard]] std::size_t signature_bytes(bool) const noexcept override {
         return ntlm_sealing::signature_bytes;
     }

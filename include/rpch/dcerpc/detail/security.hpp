@@ -32,6 +32,10 @@ struct security_slot {
     [[nodiscard]] bool seals() const noexcept {
         return level == auth::authentication_level::privacy;
     }
+    /// @return whether headers are signed, if the connection has agreed to it or not.
+    [[nodiscard]] bool signs_headers(bool agreed) const noexcept {
+        return agreed || context->always_signs_headers();
+    }
     /// @return bytes of a PDU's verifier.
     [[nodiscard]] std::size_t verifier_bytes() const noexcept {
         return sec_trailer_bytes + context->signature_bytes(seals());

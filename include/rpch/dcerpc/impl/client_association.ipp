@@ -244,7 +244,8 @@ RPCH_DECL std::error_code client_association::on_token(security_entry& s, const 
 
 RPCH_DECL std::error_code client_association::secured(security_entry& s, client_event_list& out) {
     if (s.slot.signs()) {
-        if (options_.require_header_signing && !header_signing_) return errc::security_downgrade;
+        if (options_.require_header_signing && !s.slot.signs_headers(header_signing_))
+            return errc::security_downgrade;
         if (s.slot.context->signature_bytes(s.slot.seals()) > limits::signature_bytes_max)
             return errc::authentication_failed;
     }
@@ -301,7 +302,7 @@ RPCH_DECL void client_association::add_trailer(call& c, security_entry& s) {
         const context& on = contexts_[number];
         t.context = verification_trailer::pcontext{on.interface, on.transfer_syntax};
     }
-    if (!header_signing_)
+    if (!s.slot.signs_headers(header_signing_))
         t.header =
             verification_trailer::header2{core::byte_order::little, c.id, number, c.options.opnum};
     if (t.supports_header_signing || t.context || t.header) append(c.stub, t);

@@ -8,7 +8,7 @@ RPCH_DECL std::error_code protect(security_slot& slot, bool header_signing, byte
     const byte_span signature = pdu.subspan(tail_at + sec_trailer_bytes);
     auth::protected_message m;
     m.body = pdu.subspan(body_at, tail_at - body_at);
-    if (header_signing) {
+    if (slot.signs_headers(header_signing)) {
         m.head = pdu.first(body_at);
         m.tail = pdu.subspan(tail_at, sec_trailer_bytes);
     }
@@ -30,7 +30,7 @@ RPCH_DECL result<byte_view> unprotect(security_slot& slot, bool header_signing, 
         // What is only signed is only read; the interface has one type for both.
         m.body = {const_cast<std::byte*>(received.data()), received.size()};
     }
-    if (header_signing) {
+    if (slot.signs_headers(header_signing)) {
         m.head = pdu.first(body_at);
         m.tail = pdu.subspan(tail_at, sec_trailer_bytes);
     }
