@@ -13,6 +13,8 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/use_future.hpp>
 
+#include <rpch/services/rpcecho.hpp>
+
 #include "tests/support/stack.hpp"
 
 namespace {
@@ -54,6 +56,47 @@ TEST_CASE("A typed call comes back through the proxy over verified HTTPS with Ba
     test::stack all({.tls = true, .basic = true});
     CHECK(run(all, add_up(all.binding(), all.options())) == 43);
     CHECK(all.proxy_said("open", "(tester)"));
+}
+
+TEST_CASE(
+    "NDR64 is used where both ends have it, and NDR 2.0 where the client prefers or only it") {
+    using rpch::ndr::transfer_syntax;
+    using rpch::services::rpcecho;
+    const auto talk = [](std::string binding,
+                         rpch::client_options options) -> asio::awaitable<transfer_syntax> {
+        auto service = co_await rpch::connect<rpcecho>(binding, options);
+        const std::uint32_t sum = co_await service.call<rpcecho::add_one>(41U);
+        CHECK(sum == 42);
+        rpcecho::octets sent(777, 5);
+        const auto back = co_await service.call<rpcecho::echo_data>(777U, sent);
+        CHECK(back == sent);
+        co_return service.transfer_syntax();
+    };
+    test::stack all;
+    const auto with = [&](std::vector<transfer_syntax> wanted) {
+        auto options = all.options();
+        options.transfer_syntaxes = std::move(wanted);
+        return options;
+    };
+    for (const std::string& binding : {all.tcp_binding(), all.binding()}) {
+        CHECK(run(all, talk(binding, with({transfer_syntax::ndr64}))) == transfer_syntax::ndr64);
+        CHECK(run(all, talk(binding, with({transfer_syntax::ndr64, transfer_syntax::ndr20}))) ==
+              transfer_syntax::ndr64);
+        CHECK(run(all, talk(binding, with({transfer_syntax::ndr20, transfer_syntax::ndr64}))) ==
+              transfer_syntax::ndr20);
+    }
+    // The handlers of probe work on stub bytes: NDR 2.0 alone.
+    test::caller both(all, all.tcp_binding(),
+                      with({transfer_syntax::ndr64, transfer_syntax::ndr20}));
+    REQUIRE(both.open());
+    CHECK(both.call(probe::echo, test::pattern(10))->stub == test::pattern(10));
+    test::caller only(all, all.tcp_binding(), with({transfer_syntax::ndr64}));
+    CHECK_FALSE(only.open());
+    CHECK(only.why().code == errc::context_refused);
+    CHECK(only.why().detail == "proposed_transfer_syntaxes_not_supported");
+    test::caller none(all, all.tcp_binding(), with({}));
+    CHECK_FALSE(none.open());
+    CHECK(none.why().code == errc::bad_setting);
 }
 
 TEST_CASE("What coroutines and futures throw knows who said it") {

@@ -39,7 +39,7 @@ class association : public std::enable_shared_from_this<association> {
 
     /// Asks for an interface on all connections; completes with the answer of the first that is
     /// open, its context in `context_out`.
-    void bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
+    void bind(const interface_id& id, std::shared_ptr<bound_context> context_out,
               completion_ptr done);
     /// Makes a call on the connection with the fewest pending calls, among those where its context
     /// is ready. Takes the handler, and completes it exactly once.
@@ -56,7 +56,7 @@ class association : public std::enable_shared_from_this<association> {
 
   private:
     class bind_watch;
-    /// One connection and what is known of its contexts, by number.
+    /// One connection and what is known of the interfaces it bound, in their order.
     struct member {
         std::shared_ptr<client_session> session;
         std::vector<bool> ready{};
@@ -68,18 +68,19 @@ class association : public std::enable_shared_from_this<association> {
                 const transport::executor& on);
     void drop_ended();
     bool bind_at(const std::shared_ptr<client_session>& where, std::uint16_t number,
-                 const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
+                 const interface_id& id, std::shared_ptr<bound_context> context_out,
                  completion_ptr done);
     [[nodiscard]] member* find(const client_session* session) noexcept;
     void on_bound(const client_session* at, std::uint16_t context, const failure& why);
-    [[nodiscard]] member& best_for(std::uint16_t context);
+    [[nodiscard]] member& best_for(std::size_t interface);
     void open_further_if_busy();
     [[nodiscard]] bool is_busy() const;
 
     dcerpc::string_binding binding_;
     client_options options_;
+    std::size_t contexts_per_bind_; ///< One for each transfer syntax.
     session_group group_;
-    std::vector<interface_id> interfaces_; ///< By context number.
+    std::vector<interface_id> interfaces_; ///< Their contexts follow one another.
     std::vector<member> members_;          ///< Never empty: the last that ended stays to say why.
     failure last_failure_;                 ///< Of those that are no members any more.
     transport::time_point not_before_{};   ///< The next attempt at a further connection.

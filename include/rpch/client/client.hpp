@@ -61,6 +61,7 @@ std::shared_ptr<call_ticket> ticket_for(const Handler& handler,
 /// How a raw completion becomes a handler's arguments: `void(First, R)` or `void(First)`.
 template <class Operation, class First>
 struct decode_answer {
+    ndr::transfer_syntax syntax = ndr::transfer_syntax::ndr20;
 
     template <class Handler>
     void operator()(Handler& handler, const failure& why, raw_answer answer) const {
@@ -68,12 +69,12 @@ struct decode_answer {
         failure outcome = why;
         if constexpr (std::is_void_v<value_type>) {
             if (!outcome)
-                outcome = failure_of(Operation::decode_response(answer.stub, answer.order));
+                outcome = failure_of(Operation::decode_response(answer.stub, answer.order, syntax));
             handler(first(std::move(outcome)));
         } else {
             value_type value{};
             if (!outcome) {
-                auto decoded = Operation::decode_response(answer.stub, answer.order);
+                auto decoded = Operation::decode_response(answer.stub, answer.order, syntax);
                 outcome = failure_of(decoded);
                 if (decoded) value = std::move(*decoded);
             }
@@ -147,7 +148,7 @@ class client {
         if (!made) return fail(made.error());
         client out;
         out.handle_ = std::make_shared<handle>(std::move(*made));
-        detail::on_strand(out.handle_->session, [s = out.handle_->session] { s->begin(); });
+        detail::on_strand(out.handle_->session, [s = out.handle_->session] { s->open(); });
         return out;
     }
 
@@ -159,7 +160,31 @@ class client {
     auto async_bind(const interface_id& id, Token&& token) {
         return asio::async_initiate<Token, void(First, std::uint16_t)>(
             [session = session(), id](auto handler) {
-                auto context = std::make_shared<std::uint16_t>();
+                auto context = std::make_shared<bound_context>();
+                auto done = detail::make_completion(
+                    std::move(handler),
+                    [context](auto& h, const failure& why, detail::raw_answer) {
+                        if constexpr (std::is_same_v<First, failure>)
+                            h(why, context->context);
+                        else
+                            h(why.code, context->context);
+                    },
+                    session->on());
+                detail::on_strand(session,
+                                  [session, id, context, done = std::move(done)]() mutable {
+                                      session->bind(id, std::move(context), std::move(done));
+                                  });
+            },
+            token);
+    }
+
+    /// The same, completing with the transfer syntax of the context as well.
+    /// @par Handler  void(First why, bound_context).
+    template <class First = std::error_code, class Token>
+    auto async_bind_syntax(const interface_id& id, Token&& token) {
+        return asio::async_initiate<Token, void(First, bound_context)>(
+            [session = session(), id](auto handler) {
+                auto context = std::make_shared<bound_context>();
                 auto done = detail::make_completion(
                     std::move(handler),
                     [context](auto& h, const failure& why, detail::raw_answer) {
@@ -275,8 +300,10 @@ template <class Service>
 class service {
   public:
     service() = default;
-    service(client connection, std::uint16_t context) noexcept
-        : client_(std::move(connection)), context_(context) {}
+    /// @param syntax  that of the context, see client_options::transfer_syntaxes.
+    service(client connection, std::uint16_t context,
+            ndr::transfer_syntax syntax = ndr::transfer_syntax::ndr20) noexcept
+        : client_(std::move(connection)), context_(context), syntax_(syntax) {}
 
     /// Calls an operation: `co_await s.call<calculator::add_one>(41)`.
     /// GCC 12 destroys an aggregate made by braces within a co_await expression twice: give such a
@@ -318,6 +345,7 @@ class service {
 
     [[nodiscard]] client& connection() noexcept { return client_; }
     [[nodiscard]] std::uint16_t context() const noexcept { return context_; }
+    [[nodiscard]] ndr::transfer_syntax transfer_syntax() const noexcept { return syntax_; }
 
   private:
     template <class Operation, class Tuple, std::size_t... I>
@@ -330,13 +358,14 @@ class service {
     auto initiate(Token&& token, Args&&... args) {
         using value_type = typename Operation::result_type;
         using signature = typename detail::call_signature<First, value_type>::type;
-        auto stub = Operation::encode_request(std::forward<Args>(args)...);
+        auto stub = Operation::encode_request(syntax_, std::forward<Args>(args)...);
         return asio::async_initiate<Token, signature>(
-            [session = client_.session(), context = context_,
-             parameters = parameters_](auto handler, result<std::vector<std::byte>> encoded) {
+            [session = client_.session(), context = context_, parameters = parameters_,
+             syntax = syntax_](auto handler, result<std::vector<std::byte>> encoded) {
                 auto ticket = detail::ticket_for(handler, session);
-                auto done = detail::make_completion(
-                    std::move(handler), detail::decode_answer<Operation, First>{}, session->on());
+                auto done = detail::make_completion(std::move(handler),
+                                                    detail::decode_answer<Operation, First>{syntax},
+                                                    session->on());
                 if (!encoded) {
                     failure why;
                     why.code = encoded.error();
@@ -353,6 +382,7 @@ class service {
     client client_;
     call_parameters parameters_{};
     std::uint16_t context_ = 0;
+    ndr::transfer_syntax syntax_ = ndr::transfer_syntax::ndr20;
 };
 
 /// Connects to a service: opens the connection and binds its interface.
@@ -372,9 +402,10 @@ asio::awaitable<service<Service>> connect(std::string binding, client_options op
     }
     client connection = std::move(*started);
     const interface_id id = Service::id;
-    auto outcome = co_await connection.async_bind<failure>(id, asio::use_awaitable);
+    auto outcome = co_await connection.async_bind_syntax<failure>(id, asio::use_awaitable);
     if (std::get<0>(outcome)) throw rpc_error(std::move(std::get<0>(outcome)));
-    co_return service<Service>(std::move(connection), std::get<1>(outcome));
+    const auto bound = std::get<1>(outcome);
+    co_return service<Service>(std::move(connection), bound.context, bound.syntax);
 }
 
 /// The same with any completion token.
@@ -396,12 +427,13 @@ auto async_connect(std::string binding, client_options options, Token&& token) {
                 return;
             }
             client connection = std::move(*started);
-            auto context = std::make_shared<std::uint16_t>();
+            auto context = std::make_shared<bound_context>();
             const auto session = connection.session();
             auto done = detail::make_completion(
                 std::move(handler),
                 [connection, context](auto& h, const failure& f, detail::raw_answer) {
-                    h(f.code, f ? service<Service>{} : service<Service>(connection, *context));
+                    h(f.code, f ? service<Service>{}
+                                : service<Service>(connection, context->context, context->syntax));
                 },
                 session->on());
             detail::on_strand(session, [session, context, done = std::move(done)]() mutable {

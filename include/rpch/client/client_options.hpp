@@ -9,10 +9,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <rpch/auth/security_context.hpp>
 #include <rpch/core/uuid.hpp>
 #include <rpch/limits.hpp>
+#include <rpch/ndr/transfer_syntax.hpp>
 #include <rpch/transport/executor.hpp>
 #include <rpch/transport/tls_context.hpp>
 
@@ -45,6 +47,12 @@ struct association_group {
     std::array<std::byte, 16> cookie{};
 
     bool operator==(const association_group&) const noexcept = default;
+};
+
+/// An interface that was bound: its presentation context, and the transfer syntax of that.
+struct bound_context {
+    std::uint16_t context = 0;
+    ndr::transfer_syntax syntax = ndr::transfer_syntax::ndr20;
 };
 
 /// Options of a client; every default is safe as it stands.
@@ -102,6 +110,10 @@ struct client_options {
     /// bind_ack, instead of the binding's. Windows ignores that port, [MS-RPCE] 3.3.1.5.5, and
     /// behind address translation it is often wrong.
     bool use_secondary_address = false;
+    /// What an interface is asked for in, in order of preference: a presentation context each, as
+    /// Windows does it, and the first that the server accepts is used. Typed calls are encoded in
+    /// it; who calls with stub bytes asks for one only.
+    std::vector<ndr::transfer_syntax> transfer_syntaxes{ndr::transfer_syntax::ndr20};
 
     /// ReceiveWindowSize of the OUT channel, bytes, 8192 to 262144. [MS-RPCH] 2.2.3.5.1.
     std::uint32_t receive_window = limits::receive_window_max;

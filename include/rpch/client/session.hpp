@@ -74,9 +74,10 @@ class client_session : public transport::context_member {
     [[nodiscard]] virtual std::shared_ptr<client_session> shared_session() = 0;
 
     /// Asks for an interface; completes with its context in `context_out`.
-    /// @return its number; nothing if it has failed already.
+    /// @return the number of its first context, one of each transfer syntax follow one another;
+    ///         nothing if it has failed already.
     std::optional<std::uint16_t>
-    bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out, completion_ptr done);
+    bind(const interface_id& id, std::shared_ptr<bound_context> context_out, completion_ptr done);
     /// Makes a call. Takes the handler, and completes it exactly once.
     /// @return the call id to cancel it by; 0 if it has failed already.
     std::uint32_t call(const call_request& request, std::vector<std::byte> stub,
@@ -129,11 +130,19 @@ class client_session : public transport::context_member {
     void arm_timer();
     void on_timer();
 
-    struct waiting_context {
-        std::shared_ptr<std::uint16_t> out;
+    /// The contexts that one bind asked for, one for each transfer syntax.
+    struct waiting_bind {
+        struct asked {
+            bound_context what;
+            std::optional<std::error_code> answer{}; ///< Nothing before it came.
+            const char* detail = "";
+        };
+        std::vector<asked> contexts; ///< In order of preference.
+        std::shared_ptr<bound_context> out;
         completion_ptr done;
     };
-    std::unordered_map<std::uint16_t, waiting_context> contexts_;
+    void finish(waiting_bind& bound);
+    std::unordered_map<std::uint16_t, std::shared_ptr<waiting_bind>> contexts_;
     std::unordered_map<std::uint32_t, waiting_call> calls_;
     std::multimap<transport::time_point, std::uint32_t> give_up_;
     transport::timer timer_;

@@ -46,6 +46,7 @@ struct call_received {
     std::size_t interface = 0; ///< Index into the offered interfaces.
     std::uint16_t opnum = 0;   ///< Not checked: the machine does not know the operations.
     std::optional<uuid> object{};
+    interface_id transfer_syntax{};                    ///< Of the stub data, and of the answer's.
     core::byte_order order = core::byte_order::little; ///< Of the integers in `stub`.
     bool maybe = false; ///< No answer is wanted; respond() must be called all the same.
     std::shared_ptr<const call_security> security{}; ///< Null for a call without.
@@ -192,6 +193,7 @@ class server_association {
         std::size_t interface = 0;
         std::uint16_t opnum = 0;
         std::optional<uuid> object{};
+        interface_id transfer_syntax{};
         std::uint8_t cancels = 0;
         bool maybe = false;
         bool orphaned = false;

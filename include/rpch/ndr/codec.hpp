@@ -149,12 +149,25 @@ struct enum_codec {
 };
 } // namespace detail
 
-/// Enumerated types take 16 bits, [C706] 14.2.6; `enum32` is the [v1_enum] of [MS-RPCE] 2.2.4.
-/// Values that have no enumerator are kept: peers send them, and only the service knows whether it
-/// minds.
+/// Enumerated types take 16 bits, [C706] 14.2.6, in NDR64 32; `enum32` is the [v1_enum] of
+/// [MS-RPCE] 2.2.4, of 32 bits in both. Values that have no enumerator are kept: peers send them,
+/// and only the service knows whether it minds.
 template <class E>
 requires(std::is_enum_v<E> && !std::same_as<E, std::byte>) struct codec<E>
     : detail::enum_codec<E, std::uint16_t> {
+    using narrow = detail::enum_codec<E, std::uint16_t>;
+    using wide = detail::enum_codec<E, std::uint32_t>;
+    static constexpr std::size_t alignment(transfer_syntax syntax) noexcept {
+        return enum_bytes(syntax);
+    }
+    static bool put(encoder& out, E value) {
+        return out.syntax() == transfer_syntax::ndr64 ? wide::put(out, value)
+                                                      : narrow::put(out, value);
+    }
+    static bool get(decoder& in, E& value) noexcept {
+        return in.syntax() == transfer_syntax::ndr64 ? wide::get(in, value)
+                                                     : narrow::get(in, value);
+    }
 };
 
 /// Writes a top-level parameter or a pointee: its maximum count if it has one, itself, its

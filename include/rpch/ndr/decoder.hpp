@@ -58,6 +58,7 @@ class decoder {
     /// Reads the maximum count, offset or actual count of an array, [C706] 14.3.3; its width and
     /// alignment are `count_bytes` of the transfer syntax.
     [[nodiscard]] bool get_count(std::uint64_t& out) noexcept {
+        if (syntax_ == transfer_syntax::ndr64) return get(out);
         std::uint32_t narrow = 0;
         if (!get(narrow)) return false;
         out = narrow;
@@ -65,6 +66,12 @@ class decoder {
     }
     /// Reads a referent identifier, [C706] 14.3.10; `pointer_bytes` of the transfer syntax wide.
     [[nodiscard]] bool get_referent(std::uint64_t& out) noexcept { return get_count(out); }
+    /// Skips what fills a structure up to a multiple of its alignment in NDR64, [MS-RPCE]
+    /// 2.2.5.3.4.1; at the end of the stub it may be missing.
+    void skip_pad(std::size_t alignment) noexcept {
+        if (syntax_ != transfer_syntax::ndr64) return;
+        if (!in_.align(alignment)) static_cast<void>(in_.take(in_.remaining()));
+    }
     /// Takes `n` bytes as they stand.
     /// @return a borrow of the stub; nothing, and errc::truncated, if fewer are left.
     [[nodiscard]] std::optional<byte_view> get_bytes(std::size_t n) noexcept {

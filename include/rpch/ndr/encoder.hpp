@@ -52,12 +52,20 @@ class encoder {
     /// Writes the maximum count, offset or actual count of an array, [C706] 14.3.3.
     /// @errors errc::too_large if the transfer syntax cannot carry it.
     [[nodiscard]] bool put_count(std::uint64_t value) {
+        if (syntax_ == transfer_syntax::ndr64) {
+            put(value);
+            return true;
+        }
         if (value > std::numeric_limits<std::uint32_t>::max()) return fail(errc::too_large);
         put(static_cast<std::uint32_t>(value));
         return true;
     }
     /// Writes a referent identifier, [C706] 14.3.10.
     [[nodiscard]] bool put_referent(std::uint64_t id) { return put_count(id); }
+    /// Fills a structure up to a multiple of its alignment, as NDR64 does, [MS-RPCE] 2.2.5.3.4.1.
+    void pad(std::size_t alignment) {
+        if (syntax_ == transfer_syntax::ndr64) align(alignment);
+    }
     /// Appends bytes as they stand.
     void put_bytes(byte_view bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
 

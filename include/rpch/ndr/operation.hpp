@@ -55,14 +55,16 @@ template <class T>
 }
 
 template <class... T>
-[[nodiscard]] std::error_code put_parameters(std::vector<std::byte>& stub, const T&... values) {
-    encoder out(stub);
+[[nodiscard]] std::error_code put_parameters(std::vector<std::byte>& stub, transfer_syntax syntax,
+                                             const T&... values) {
+    encoder out(stub, core::byte_order::little, syntax);
     static_cast<void>((put_parameter(out, values) && ...));
     return out.error();
 }
 template <class... T>
-[[nodiscard]] std::error_code get_parameters(byte_view stub, core::byte_order order, T&... values) {
-    decoder in(stub, order);
+[[nodiscard]] std::error_code get_parameters(byte_view stub, core::byte_order order,
+                                             transfer_syntax syntax, T&... values) {
+    decoder in(stub, order, syntax);
     static_cast<void>((get_parameter(in, values) && ...));
     return finish(in);
 }
@@ -93,23 +95,30 @@ class operation<Opnum, R(Args...)> {
     /// parameter
     ///         breaks a rule of its own type.
     [[nodiscard]] static result<std::vector<std::byte>> encode_request(const Args&... args) {
+        return encode_request(ndr::transfer_syntax::ndr20, args...);
+    }
+    /// The same in another transfer syntax than NDR 2.0.
+    [[nodiscard]] static result<std::vector<std::byte>> encode_request(ndr::transfer_syntax syntax,
+                                                                       const Args&... args) {
         std::vector<std::byte> stub;
-        if (const auto why = encode_request_to(stub, args...)) return fail(why);
+        if (const auto why = ndr::detail::put_parameters(stub, syntax, args...)) return fail(why);
         return stub;
     }
     /// The same, appended to a vector that can be reused; after an error its new content is
     /// unspecified.
     [[nodiscard]] static std::error_code encode_request_to(std::vector<std::byte>& stub,
                                                            const Args&... args) {
-        return ndr::detail::put_parameters(stub, args...);
+        return ndr::detail::put_parameters(stub, ndr::transfer_syntax::ndr20, args...);
     }
 
     /// Decodes the stub data of a request, owning every parameter.
     /// @param stub   borrowed for the call; all of it must be used (see `ndr::finish`).
     /// @param order  the byte order of the PDU's data representation.
     /// @errors errc::truncated, trailing_bytes, too_large, ndr_*.
-    [[nodiscard]] static result<request> decode_request(byte_view stub, core::byte_order order) {
-        return decode<request>(stub, order);
+    [[nodiscard]] static result<request>
+    decode_request(byte_view stub, core::byte_order order,
+                   ndr::transfer_syntax syntax = ndr::transfer_syntax::ndr20) {
+        return decode<request>(stub, order, syntax);
     }
 
     /// What a response carries as C++ value; a stand-in without content if R is void.
@@ -118,30 +127,36 @@ class operation<Opnum, R(Args...)> {
     /// Encodes the stub data of a response, little-endian.
     /// @errors as `encode_request`.
     [[nodiscard]] static result<std::vector<std::byte>>
-    encode_response(const response_value& value = void_only()) {
+    encode_response(const response_value& value = void_only(),
+                    ndr::transfer_syntax syntax = ndr::transfer_syntax::ndr20) {
         std::vector<std::byte> stub;
-        if (const auto why = encode_response_to(stub, value)) return fail(why);
+        if (const auto why = encode_response_to(stub, value, syntax)) return fail(why);
         return stub;
     }
     /// The same, appended to a vector that can be reused; after an error its new content is
     /// unspecified.
     [[nodiscard]] static std::error_code
-    encode_response_to(std::vector<std::byte>& stub, const response_value& value = void_only()) {
+    encode_response_to(std::vector<std::byte>& stub, const response_value& value = void_only(),
+                       ndr::transfer_syntax syntax = ndr::transfer_syntax::ndr20) {
         if constexpr (std::is_void_v<R>) {
             return {};
         } else if constexpr (std::is_same_v<R, outs>) {
             return std::apply(
-                [&](const auto&... out) { return ndr::detail::put_parameters(stub, out...); },
+                [&](const auto&... out) {
+                    return ndr::detail::put_parameters(stub, syntax, out...);
+                },
                 value);
         } else {
-            return ndr::detail::put_parameters(stub, value);
+            return ndr::detail::put_parameters(stub, syntax, value);
         }
     }
 
     /// Decodes the stub data of a response, owning what it returns.
     /// @errors as `decode_request`.
-    [[nodiscard]] static result<R> decode_response(byte_view stub, core::byte_order order) {
-        auto values = decode<outs>(stub, order);
+    [[nodiscard]] static result<R>
+    decode_response(byte_view stub, core::byte_order order,
+                    ndr::transfer_syntax syntax = ndr::transfer_syntax::ndr20) {
+        auto values = decode<outs>(stub, order, syntax);
         if (!values) return fail(values.error());
         if constexpr (std::is_void_v<R>)
             return {};
@@ -155,10 +170,13 @@ class operation<Opnum, R(Args...)> {
     using outs = typename ndr::detail::outs_of<R>::type;
 
     template <class Tuple>
-    [[nodiscard]] static result<Tuple> decode(byte_view stub, core::byte_order order) {
+    [[nodiscard]] static result<Tuple> decode(byte_view stub, core::byte_order order,
+                                              ndr::transfer_syntax syntax) {
         result<Tuple> values{tl::in_place};
         const auto why = std::apply(
-            [&](auto&... value) { return ndr::detail::get_parameters(stub, order, value...); },
+            [&](auto&... value) {
+                return ndr::detail::get_parameters(stub, order, syntax, value...);
+            },
             *values);
         if (why) return fail(why);
         return values;

@@ -53,9 +53,12 @@ struct structure_codec<T, type_list<Ms...>> {
         });
     }
     static bool put(encoder& out, const T& value) {
-        out.align(alignment(out.syntax()));
-        return visit_members(
+        const std::size_t own = alignment(out.syntax());
+        out.align(own);
+        const bool written = visit_members(
             value, [&](const Ms&... member) { return (codec<Ms>::put(out, member) && ...); });
+        if (written) out.pad(own);
+        return written;
     }
     static bool put_deferred(encoder& out, const T& value) requires deferred {
         if constexpr (checks_itself<T>) {
@@ -69,14 +72,20 @@ struct structure_codec<T, type_list<Ms...>> {
         return codec<last>::get_max_count(in, max_count);
     }
     static bool get(decoder& in, T& value) requires(!conformant) {
-        return in.align(alignment(in.syntax())) && visit_members(value, [&](Ms&... member) {
-                   return (codec<Ms>::get(in, member) && ...);
-               });
+        const std::size_t own = alignment(in.syntax());
+        const bool read = in.align(own) && visit_members(value, [&](Ms&... member) {
+                              return (codec<Ms>::get(in, member) && ...);
+                          });
+        if (read) in.skip_pad(own);
+        return read;
     }
     static bool get(decoder& in, T& value, std::uint64_t max_count) requires conformant {
-        return in.align(alignment(in.syntax())) && visit_members(value, [&](Ms&... member) {
-                   return (get_member(in, member, max_count) && ...);
-               });
+        const std::size_t own = alignment(in.syntax());
+        const bool read = in.align(own) && visit_members(value, [&](Ms&... member) {
+                              return (get_member(in, member, max_count) && ...);
+                          });
+        if (read) in.skip_pad(own);
+        return read;
     }
     static bool get_deferred(decoder& in, T& value) requires deferred {
         const bool read = visit_members(
@@ -113,8 +122,8 @@ struct structure_codec<T, type_list<Ms...>> {
 };
 } // namespace detail
 
-/// A structure is aligned to its most aligned member, [C706] 14.2.2 and 14.3.6; nothing is added
-/// behind its last one.
+/// A structure is aligned to its most aligned member, [C706] 14.2.2 and 14.3.6. Nothing is added
+/// behind its last one in NDR 2.0; NDR64 fills it up to a multiple of its alignment.
 template <structure T>
 struct codec<T> : detail::structure_codec<T, detail::members_of<T>> {};
 

@@ -125,8 +125,10 @@ struct codec<basic_union<Ms, Tag, Arms...>> {
     static bool put(encoder& out, const type& value) {
         if (detail::select_arm<Tag, Arms...>(value.tag) != value.value.index())
             return out.fail(errc::ndr_bad_union);
+        const bool aligned = aligns_arms(out.syntax());
+        if (out.syntax() == transfer_syntax::ndr64) out.align(alignment(out.syntax()));
         if (!codec<Tag>::put(out, value.tag)) return false;
-        if (Ms) out.align(arms_alignment(out.syntax()));
+        if (aligned) out.align(arms_alignment(out.syntax()));
         return std::visit(
             [&]<class T>(const T& selected) {
                 if constexpr (is_empty<T>)
@@ -137,10 +139,12 @@ struct codec<basic_union<Ms, Tag, Arms...>> {
             value.value);
     }
     static bool get(decoder& in, type& value) {
+        if (in.syntax() == transfer_syntax::ndr64 && !in.align(alignment(in.syntax())))
+            return false;
         if (!codec<Tag>::get(in, value.tag)) return false;
         if (!emplace(value, std::index_sequence_for<Arms...>{}))
             return in.fail(errc::ndr_bad_union);
-        if (Ms && !in.align(arms_alignment(in.syntax()))) return false;
+        if (aligns_arms(in.syntax()) && !in.align(arms_alignment(in.syntax()))) return false;
         return std::visit(
             [&]<class T>(T& selected) {
                 if constexpr (is_empty<T>)
@@ -168,6 +172,11 @@ struct codec<basic_union<Ms, Tag, Arms...>> {
         static constexpr std::size_t alignment(transfer_syntax) noexcept { return 1; }
     };
 
+    /// NDR64 knows no ms_union: it aligns the whole and every arm to the most aligned one, as
+    /// Windows and Samba do.
+    static constexpr bool aligns_arms(transfer_syntax syntax) noexcept {
+        return Ms || syntax == transfer_syntax::ndr64;
+    }
     static constexpr std::size_t arms_alignment(transfer_syntax syntax) noexcept {
         return std::max({traits<typename Arms::type>::alignment(syntax)...});
     }

@@ -14,6 +14,7 @@
 #include <rpch/dcerpc/server_association.hpp>
 #include <rpch/dcerpc/string_binding.hpp>
 #include <rpch/failure.hpp>
+#include <rpch/ndr/transfer_syntax.hpp>
 #include <rpch/server/context_handles.hpp>
 #include <rpch/transport/executor.hpp>
 
@@ -74,7 +75,8 @@ class call_context {
     call_context(std::shared_ptr<const connection_info> connection, std::uint32_t call_id,
                  std::uint16_t opnum, std::optional<uuid> object, transport::executor on,
                  std::shared_ptr<const dcerpc::call_security> security = nullptr,
-                 std::shared_ptr<call_state> state = nullptr, std::size_t interface = 0)
+                 std::shared_ptr<call_state> state = nullptr, std::size_t interface = 0,
+                 ndr::transfer_syntax syntax = ndr::transfer_syntax::ndr20)
         : connection_(std::move(connection)),
           security_(std::move(security)),
           state_(std::move(state)),
@@ -82,13 +84,16 @@ class call_context {
           executor_(std::move(on)),
           interface_(interface),
           call_id_(call_id),
-          opnum_(opnum) {}
+          opnum_(opnum),
+          syntax_(syntax) {}
 
     [[nodiscard]] const connection_info& connection() const noexcept { return *connection_; }
     [[nodiscard]] std::uint32_t call_id() const noexcept { return call_id_; }
     [[nodiscard]] std::uint16_t opnum() const noexcept { return opnum_; }
     /// @return the object UUID of the request, if it had one.
     [[nodiscard]] const std::optional<uuid>& object() const noexcept { return object_; }
+    /// @return the transfer syntax of the call's stub data, and of its answer's.
+    [[nodiscard]] ndr::transfer_syntax transfer_syntax() const noexcept { return syntax_; }
     /// @return what the caller's security context proved: level, peer, session key; null for a call
     /// without.
     [[nodiscard]] const dcerpc::call_security* security() const noexcept { return security_.get(); }
@@ -173,6 +178,7 @@ class call_context {
     std::size_t interface_; ///< Its index at the server.
     std::uint32_t call_id_;
     std::uint16_t opnum_;
+    ndr::transfer_syntax syntax_;
 };
 
 } // namespace rpch::inline RPCH_ABI

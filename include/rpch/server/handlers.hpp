@@ -77,6 +77,10 @@ struct interface_entry {
     /// and the stub bytes they may have; more are refused with nca_s_server_too_busy, unexecuted.
     std::size_t calls_max = SIZE_MAX;
     std::size_t call_bytes_max = SIZE_MAX;
+    /// In order of preference; empty: NDR 2.0, and NDR64 if no handler works on stub bytes.
+    std::vector<ndr::transfer_syntax> transfer_syntaxes{};
+    /// A handler works on stub bytes, and may not know NDR64.
+    bool has_raw_handlers = false;
     /// Of the calls; empty: that of the settings.
     std::optional<auth::authentication_level> minimum_level{};
 };
@@ -169,15 +173,15 @@ inline void send_answer(responder& answer, result<std::vector<std::byte>> stub) 
 
 /// Answers with what a handler returned: a value, or a result that may hold a fault's status.
 template <class Operation, class Value>
-void answer_with(responder& answer, Value value) {
+void answer_with(responder& answer, ndr::transfer_syntax syntax, Value value) {
     if constexpr (is_result<Value>::value) {
         if (!value) return answer.fault(status_of(value.error()));
         if constexpr (std::is_void_v<typename Operation::result_type>)
-            send_answer(answer, Operation::encode_response());
+            send_answer(answer, Operation::encode_response({}, syntax));
         else
-            send_answer(answer, Operation::encode_response(*value));
+            send_answer(answer, Operation::encode_response(*value, syntax));
     } else
-        send_answer(answer, Operation::encode_response(value));
+        send_answer(answer, Operation::encode_response(value, syntax));
 }
 
 /// Runs a coroutine handler; everything it needs lives in its frame.
@@ -190,10 +194,10 @@ asio::awaitable<void> run_coroutine(std::shared_ptr<Function> function, call_con
         auto pending = apply_handler(*function, call, std::move(arguments));
         if constexpr (std::is_void_v<typename decltype(pending)::value_type>) {
             co_await std::move(pending);
-            send_answer(answer, Operation::encode_response());
+            send_answer(answer, Operation::encode_response({}, call.transfer_syntax()));
         } else {
             auto value = co_await std::move(pending);
-            answer_with<Operation>(answer, std::move(value));
+            answer_with<Operation>(answer, call.transfer_syntax(), std::move(value));
         }
     } catch (...) {
         thrown = std::current_exception();
@@ -211,7 +215,7 @@ raw_handler make_handler(Function function) {
     auto shared = std::make_shared<Function>(std::move(function));
     return [shared](call_context& call, std::vector<std::byte> stub, core::byte_order order,
                     responder answer) {
-        auto arguments = Operation::decode_request(stub, order);
+        auto arguments = Operation::decode_request(stub, order, call.transfer_syntax());
         if (!arguments) return answer.fault(rpc_status::nca_fault_ndr);
         using returned = decltype(detail::apply_handler(*shared, call, std::move(*arguments)));
         if constexpr (detail::is_awaitable<std::decay_t<returned>>::value) {
@@ -230,10 +234,12 @@ raw_handler make_handler(Function function) {
             try {
                 if constexpr (std::is_void_v<returned>) {
                     detail::apply_handler(*shared, call, std::move(*arguments));
-                    detail::send_answer(answer, Operation::encode_response());
+                    detail::send_answer(answer,
+                                        Operation::encode_response({}, call.transfer_syntax()));
                 } else
                     detail::answer_with<Operation>(
-                        answer, detail::apply_handler(*shared, call, std::move(*arguments)));
+                        answer, call.transfer_syntax(),
+                        detail::apply_handler(*shared, call, std::move(*arguments)));
             } catch (...) {
                 answer.fault(detail::status_of(std::current_exception()));
             }

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <rpch/result.hpp>
 #include <rpch/server/handlers.hpp>
@@ -40,10 +41,12 @@ class server {
     /// Registers a handler that works on stub bytes, for one operation number.
     void handle_raw(const interface_id& id, std::uint16_t opnum, raw_handler handler) {
         registry().set(id, opnum, std::move(handler));
+        registry().entry(id).has_raw_handlers = true;
     }
     /// Registers a handler for all operations of an interface that have none of their own.
     void handle_all(const interface_id& id, raw_handler handler) {
         registry().entry(id).fallback = std::move(handler);
+        registry().entry(id).has_raw_handlers = true;
     }
 
     /// Demands a level of protection for the calls of one interface; weaker ones are refused with
@@ -84,6 +87,12 @@ class server {
     /// is told to the log.
     /// @param map  shared; not null. Call this once at most.
     void publish_endpoints(std::shared_ptr<services::endpoint_map> map, publication how = {});
+    /// Says which transfer syntaxes an interface is offered in, in order of preference. Without it
+    /// that is NDR 2.0 and, unless one of its handlers works on stub bytes, NDR64; such handlers
+    /// find the syntax of a call in `call_context::transfer_syntax`. Before the first `listen`.
+    void offer_syntaxes(const interface_id& id, std::vector<ndr::transfer_syntax> syntaxes) {
+        registry().entry(id).transfer_syntaxes = std::move(syntaxes);
+    }
 
     /// Listens on `ncacn_http:ADDRESS[PORT]` (behind an RPC proxy) or `ncacn_ip_tcp:ADDRESS[PORT]`.
     /// Port 0 lets the system choose. May be called several times.

@@ -47,6 +47,7 @@ RPCH_DECL association::association(const dcerpc::string_binding& binding, client
                                    const transport::executor& on)
     : binding_(binding),
       options_(std::move(options)),
+      contexts_per_bind_(std::max<std::size_t>(options_.transfer_syntaxes.size(), 1)),
       group_{.context = std::make_shared<transport::strand_context>(on)} {}
 
 RPCH_DECL association::~association() { core::wipe(options_.http_password); }
@@ -64,7 +65,7 @@ association::make(const dcerpc::string_binding& binding, client_options options,
     return out;
 }
 
-RPCH_DECL void association::open() { members_.front().session->open(); }
+RPCH_DECL void association::open() { members_.front().session->begin(); }
 
 RPCH_DECL void association::close() {
     is_closed_ = true;
@@ -112,7 +113,7 @@ RPCH_DECL association::member* association::find(const client_session* session) 
     return nullptr;
 }
 
-RPCH_DECL void association::bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
+RPCH_DECL void association::bind(const interface_id& id, std::shared_ptr<bound_context> context_out,
                                  completion_ptr done) {
     drop_ended();
     const auto all = members_; // handlers may enter again
@@ -126,20 +127,22 @@ RPCH_DECL void association::bind(const interface_id& id, std::shared_ptr<std::ui
     interfaces_.push_back(id);
     for (const member& each : all)
         if (each.session != answers &&
-            !bind_at(each.session, number, id, std::make_shared<std::uint16_t>(), nullptr))
+            !bind_at(each.session, number, id, std::make_shared<bound_context>(), nullptr))
             each.session->close(); // it numbers contexts differently, and is of no use here
 }
 
 /// @return whether the connection has asked for the interface under that number.
 RPCH_DECL bool association::bind_at(const std::shared_ptr<client_session>& where,
                                     std::uint16_t number, const interface_id& id,
-                                    std::shared_ptr<std::uint16_t> context_out,
+                                    std::shared_ptr<bound_context> context_out,
                                     completion_ptr done) {
     const auto given =
         where->bind(id, std::move(context_out),
                     std::make_unique<bind_watch>(weak_from_this(), where, number, std::move(done)));
     member* const at = find(where.get());
-    if (!given || *given != number || at == nullptr || at->ready.size() != number) return false;
+    if (!given || *given != number * contexts_per_bind_ || at == nullptr ||
+        at->ready.size() != number)
+        return false;
     at->ready.push_back(false);
     ++at->waits_for;
     return true;
@@ -161,11 +164,11 @@ RPCH_DECL void association::on_bound(const client_session* at, std::uint16_t con
     asio::post(on(), [session = found->session] { session->close(); });
 }
 
-RPCH_DECL association::member& association::best_for(std::uint16_t context) {
+RPCH_DECL association::member& association::best_for(std::size_t interface) {
     member* best = nullptr;
     for (member& each : members_) {
         if (each.session->is_ended()) continue;
-        if (!each.is_first && (context >= each.ready.size() || !each.ready[context])) continue;
+        if (!each.is_first && (interface >= each.ready.size() || !each.ready[interface])) continue;
         if (best == nullptr || each.session->pending_calls() < best->session->pending_calls())
             best = &each;
     }
@@ -180,7 +183,8 @@ RPCH_DECL void association::call(const call_request& request, std::vector<std::b
     }
     drop_ended();
     open_further_if_busy();
-    const auto session = best_for(request.context).session; // handlers may change the members
+    const auto session =
+        best_for(request.context / contexts_per_bind_).session; // handlers may change the members
     session->call(request, std::move(stub), std::move(done));
 }
 
@@ -213,10 +217,10 @@ RPCH_DECL void association::open_further_if_busy() {
     }
     const auto session = std::move(*made);
     members_.push_back({.session = session});
-    session->open();
+    session->begin();
     for (std::size_t i = 0; i < interfaces_.size(); ++i)
         if (!bind_at(session, static_cast<std::uint16_t>(i), interfaces_[i],
-                     std::make_shared<std::uint16_t>(), nullptr)) {
+                     std::make_shared<bound_context>(), nullptr)) {
             not_before_ = now + limits::further_connection_wait;
             return session->close();
         }

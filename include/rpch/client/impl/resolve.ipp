@@ -52,10 +52,10 @@ RPCH_DECL void endpoint_resolver::start(const interface_id& id, handler done) {
         self->fail_with(std::move(late));
     });
     mapper_->open();
-    auto context = std::make_shared<std::uint16_t>();
+    auto context = std::make_shared<bound_context>();
     mapper_->bind(services::endpoint_mapper::id, context,
                   then([context](endpoint_resolver& self, const failure& why, const raw_answer&) {
-                      self.on_bound(why, *context);
+                      self.on_bound(why, context->context);
                   }));
 }
 
@@ -180,7 +180,8 @@ make_resolving_session(session_group& group, const dcerpc::string_binding& bindi
     // Mappers are asked by anybody; what the server demands of its callers is not theirs to meet.
     asking.rpc_security.reset();
     asking.require_header_signing = false;
-    asking.call_deadline = std::chrono::milliseconds{0}; // the resolver's wait is the limit
+    asking.transfer_syntaxes = {ndr::transfer_syntax::ndr20}; // as the stub data are encoded
+    asking.call_deadline = std::chrono::milliseconds{0};      // the resolver's wait is the limit
     session_group alone; // the mapper is another server: it is told no association of this one's
     alone.context = group.context;
     auto mapper = make_session_on(alone, where, std::move(asking), why);

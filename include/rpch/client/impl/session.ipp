@@ -52,7 +52,7 @@ RPCH_DECL client_session::client_session(std::shared_ptr<transport::strand_conte
       timer_(context_->on) {}
 
 RPCH_DECL std::optional<std::uint16_t>
-client_session::bind(const interface_id& id, std::shared_ptr<std::uint16_t> context_out,
+client_session::bind(const interface_id& id, std::shared_ptr<bound_context> context_out,
                      completion_ptr done) {
     const auto refuse = [&done](const failure& why) {
         done->complete_later(why);
@@ -60,12 +60,24 @@ client_session::bind(const interface_id& id, std::shared_ptr<std::uint16_t> cont
     };
     if (ended_) return refuse(ended_);
     if (const auto ec = start_security()) return refuse(explain(ec, "", true));
-    const auto number = association_.add_context(id);
-    if (!number) return refuse(explain(number.error(), "", true));
-    contexts_.emplace(*number, waiting_context{std::move(context_out), std::move(done)});
-    if (resolver_) return resolve(id);
+    if (options_.transfer_syntaxes.empty())
+        return refuse(explain(errc::bad_setting, "no transfer syntax", true));
+    auto made = std::make_shared<waiting_bind>();
+    for (const ndr::transfer_syntax syntax : options_.transfer_syntaxes) {
+        const auto number = association_.add_context(id, ndr::id_of(syntax));
+        if (!number) return refuse(explain(number.error(), "", true));
+        made->contexts.push_back({{*number, syntax}});
+    }
+    const std::uint16_t first = made->contexts.front().what.context;
+    made->out = std::move(context_out);
+    made->done = std::move(done);
+    for (const auto& each : made->contexts) contexts_.emplace(each.what.context, made);
+    if (resolver_) {
+        resolve(id);
+        return first;
+    }
     kick_output();
-    return *number;
+    return first;
 }
 
 /// Makes the security context with the first bind, for all calls of the connection.
@@ -215,16 +227,33 @@ RPCH_DECL void client_session::process_events() {
 RPCH_DECL void client_session::process(dcerpc::context_ready& event) {
     const auto found = contexts_.find(event.context);
     if (found == contexts_.end()) return;
-    waiting_context waiting = std::move(found->second);
+    const std::shared_ptr<waiting_bind> of = std::move(found->second);
     contexts_.erase(found);
-    *waiting.out = event.context;
+    for (auto& each : of->contexts) {
+        if (each.what.context != event.context) continue;
+        each.answer = event.error;
+        each.detail = event.detail;
+    }
+    if (std::all_of(of->contexts.begin(), of->contexts.end(),
+                    [](const auto& each) { return each.answer.has_value(); }))
+        finish(*of);
+}
+
+/// Takes the first context that the server accepted.
+RPCH_DECL void client_session::finish(waiting_bind& bound) {
     failure why;
-    if (event.error) {
-        why = ended_ ? ended_ : explain(event.error, event.detail, true);
+    const auto accepted = std::find_if(bound.contexts.begin(), bound.contexts.end(),
+                                       [](const auto& each) { return !*each.answer; });
+    if (accepted == bound.contexts.end()) {
+        const auto& first = bound.contexts.front();
+        why = ended_ ? ended_ : explain(*first.answer, first.detail, true);
         last_failure_ = why;
-    } else if (security_ != 0 && !is_secured_)
-        return bound_.push_back(std::move(waiting.done)); // open only once the server is known
-    waiting.done->complete(why, {});
+    } else {
+        *bound.out = accepted->what;
+        if (security_ != 0 && !is_secured_) // open only once the server is known
+            return bound_.push_back(std::move(bound.done));
+    }
+    bound.done->complete(why, {});
 }
 
 RPCH_DECL void client_session::process(dcerpc::security_ready& event) {

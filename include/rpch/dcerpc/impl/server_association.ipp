@@ -395,10 +395,9 @@ RPCH_DECL std::error_code server_association::on_first_fragment(byte_view pdu, r
     const context* on = find_context(r.context_id);
     const bool busy = calls_.size() >= options_.limits.calls_max;
     const level has = s == nullptr ? level::none : s->slot.level;
-    const bool is_weak =
-        on != nullptr &&
-        (has < offered_[on->interface].minimum_level ||
-         (options_.require_header_signing && auth::signs(has) && !header_signing_));
+    const bool is_weak = on != nullptr && (has < offered_[on->interface].minimum_level ||
+                                           (options_.require_header_signing && auth::signs(has) &&
+                                            !s->slot.signs_headers(header_signing_)));
     if (on == nullptr || busy || is_weak) {
         // The connection goes on: the fault names neither context nor cause to doubt the stream.
         // What else comes of the call is dropped; a client that sends more than one refused call at
@@ -415,6 +414,7 @@ RPCH_DECL std::error_code server_association::on_first_fragment(byte_view pdu, r
     call& c = calls_.insert(h.call_id);
     c.context_id = r.context_id;
     c.interface = on->interface;
+    c.transfer_syntax = on->transfer_syntax;
     c.opnum = r.opnum;
     c.object = r.object;
     c.maybe = (h.flags & pfc::maybe) != 0;
@@ -452,6 +452,7 @@ RPCH_DECL std::error_code server_association::complete(call& c, const common_hea
         .interface = c.interface,
         .opnum = c.opnum,
         .object = c.object,
+        .transfer_syntax = c.transfer_syntax,
         .order = h.order,
         .maybe = c.maybe,
         .security = c.security == nullptr ? nullptr : c.security->proved,

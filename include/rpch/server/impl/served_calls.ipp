@@ -58,7 +58,8 @@ RPCH_DECL void served_calls::dispatch(dcerpc::call_received& call,
         return static_cast<void>(
             association_.fault(call.call_id, rpc_status::nca_server_too_busy, true));
     call_context context(info_, call.call_id, call.opnum, call.object, shared_->executor,
-                         std::move(call.security), std::move(state), call.interface);
+                         std::move(call.security), std::move(state), call.interface,
+                         ndr::syntax_of(call.transfer_syntax));
     responder answer(sink, call.call_id);
     try {
         (*handler)(context, std::move(call.stub), call.order, std::move(answer));

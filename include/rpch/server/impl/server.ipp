@@ -23,6 +23,19 @@ Int random_number() noexcept {
 }
 } // namespace detail
 
+namespace detail {
+RPCH_DECL std::vector<interface_id> syntaxes_of(const interface_entry& e) {
+    auto wanted = e.transfer_syntaxes;
+    if (wanted.empty()) {
+        wanted.push_back(ndr::transfer_syntax::ndr20);
+        if (!e.has_raw_handlers) wanted.push_back(ndr::transfer_syntax::ndr64);
+    }
+    std::vector<interface_id> out;
+    for (const ndr::transfer_syntax each : wanted) out.push_back(ndr::id_of(each));
+    return out;
+}
+} // namespace detail
+
 /// Shared with the handlers that close it, so that a server may go while its strand is busy.
 class server::impl : public std::enable_shared_from_this<server::impl> {
   public:
@@ -72,7 +85,8 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
             for (std::size_t i = 0; i < interfaces.registry.ids().size(); ++i) {
                 const interface_entry& e = interfaces.registry.at(i);
                 interfaces.offered.push_back(
-                    {e.id, {}, e.minimum_level.value_or(shared->settings.minimum_level)});
+                    {e.id, detail::syntaxes_of(e),
+                     e.minimum_level.value_or(shared->settings.minimum_level)});
                 interfaces.in_use.emplace_back();
             }
         return interfaces;
