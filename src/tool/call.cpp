@@ -18,6 +18,7 @@
 #include <asio/io_context.hpp>
 
 #include "passwords.hpp"
+#include "rpc_security.hpp"
 
 namespace tool {
 
@@ -65,26 +66,71 @@ std::optional<std::vector<std::byte>> read_stub(const std::string& text) {
     return out;
 }
 
+/// @param variable  of the environment, if there is no file.
+std::optional<std::string> password_of(const std::string& user, const std::string& file,
+                                       const char* variable, std::string& why) {
+    if (!file.empty()) {
+        auto password = password_from_file(file);
+        if (!password) why = "cannot read the password file " + file;
+        return password;
+    }
+    if (const char* given = std::getenv(variable)) return given;
+    auto password = ask_password("Password for " + user + ": ");
+    if (!password) why = "no password given";
+    return password;
+}
+
+/// @return what is wrong, or nothing.
+std::string apply_rpc(const credentials_options& from, const std::optional<std::string>& shared,
+                      rpch::client_options& to) {
+    initiator_choice choice{from.rpc_auth, from.rpc_user.empty() ? from.user : from.rpc_user, {}};
+    std::string why;
+    if (!choice.user.empty()) {
+        const bool own = !from.rpc_user.empty() || !from.rpc_password_file.empty() || !shared;
+        const auto password =
+            own ? password_of(choice.user,
+                              from.rpc_password_file.empty() && from.rpc_user.empty()
+                                  ? from.password_file
+                                  : from.rpc_password_file,
+                              from.rpc_user.empty() ? "RPCH_PASSWORD" : "RPCH_RPC_PASSWORD", why)
+                : shared;
+        if (!password) return why;
+        choice.password = *password;
+    }
+    to.rpc_security = make_initiator(choice, why);
+    rpch::core::wipe(choice.password);
+    to.rpc_level = parse_level(from.auth_level).value();
+    to.rpc_target = from.target;
+    return why;
+}
+
 /// @return what is wrong, or nothing.
 std::string apply(const credentials_options& from, rpch::client_options& to) {
+    const bool with_rpc = !from.rpc_auth.empty() && from.rpc_auth != "none";
+    std::optional<std::string> password;
+    std::string why;
+    if (!from.user.empty() && (from.auth != "none" || !with_rpc)) {
+        if (from.auth == "none") return "--auth none and --user contradict each other";
+        password = password_of(from.user, from.password_file, "RPCH_PASSWORD", why);
+        if (!password) return why;
+        if (from.auth == "ntlm" || from.auth == "negotiate") {
+            to.http_auth = from.auth == "ntlm" ? rpch::http_authentication::ntlm
+                                               : rpch::http_authentication::negotiate;
+            to.http_initiator = make_initiator({from.auth, from.user, *password}, why);
+            if (!to.http_initiator) return why;
+        } else {
+            to.http_auth = rpch::http_authentication::basic;
+            to.http_user = from.user;
+            to.http_password = *password;
+        }
+    } else if (from.user.empty() && (from.auth == "basic" || from.auth == "ntlm"))
+        return "--auth " + from.auth + " needs --user";
+    if (with_rpc) why = apply_rpc(from, password, to);
+    if (password) rpch::core::wipe(*password);
+    if (!why.empty()) return why;
     to.tls.ca_file = from.ca;
     to.tls.verify = !from.insecure;
     to.allow_basic_over_plain = from.allow_basic_over_plain;
-    if (from.user.empty())
-        return from.auth == "basic" ? "--auth basic needs --user" : std::string{};
-    if (from.auth == "none") return "--auth none and --user contradict each other";
-    to.http_auth = rpch::http_authentication::basic;
-    to.http_user = from.user;
-    std::optional<std::string> password;
-    if (!from.password_file.empty()) {
-        password = password_from_file(from.password_file);
-        if (!password) return "cannot read the password file " + from.password_file;
-    } else if (const char* given = std::getenv("RPCH_PASSWORD"))
-        password = given;
-    else
-        password = ask_password("Password for " + from.user + ": ");
-    if (!password) return "no password given";
-    to.http_password = std::move(*password);
     return {};
 }
 
@@ -108,6 +154,9 @@ int run_call(const call_options& options) {
     if (!wrong.empty()) return refuse(wrong);
 
     asio::io_context io(1);
+    client_options.transfer_syntaxes = {options.transfer_syntax == "ndr64"
+                                            ? rpch::ndr::transfer_syntax::ndr64
+                                            : rpch::ndr::transfer_syntax::ndr20};
     client_options.channel_lifetime = options.channel_lifetime;
     client_options.receive_window = options.receive_window;
     client_options.executor = io.get_executor();

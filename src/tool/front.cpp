@@ -5,7 +5,9 @@
 namespace tool {
 
 std::string apply(const front_options& options, rpch::proxy_settings& settings,
-                  std::shared_ptr<rpch::transport::tls_context>& tls) {
+                  std::shared_ptr<rpch::transport::tls_context>& tls,
+                  std::shared_ptr<file_accounts>& accounts) {
+    acceptor_choice by_providers{{}, options.users, options.keytab};
     settings.users_file = options.users;
     settings.allow_plain = options.allow_plain;
     for (const std::string& scheme : options.auth) {
@@ -13,11 +15,18 @@ std::string apply(const front_options& options, rpch::proxy_settings& settings,
             settings.allow_anonymous = true;
         else if (scheme == "basic")
             settings.allow_basic = true;
+        else if (scheme == "ntlm" || scheme == "negotiate")
+            by_providers.schemes.push_back(scheme);
         else
-            return "--auth " + scheme + " is not supported; none and basic are";
+            return "--auth " + scheme + " is not supported; none, basic, ntlm and negotiate are";
     }
+    std::string why_not;
+    const auto made_acceptors = make_acceptors(by_providers, "--auth", why_not);
+    if (!made_acceptors) return why_not;
+    settings.http_acceptors = made_acceptors->list;
+    accounts = made_acceptors->accounts;
     if (options.auth.empty())
-        return "say who may log on: --auth basic with --users, or --auth none";
+        return "say who may log on: --auth basic, ntlm or both with --users, or --auth none";
     if (options.cert.empty())
         return options.allow_plain ? ""
                                    : "give --cert and --key, or --allow-plain for HTTP without TLS";

@@ -9,14 +9,17 @@
 #include <rpch/transport/tls_context.hpp>
 
 #include "options.hpp"
+#include "rpc_security.hpp"
 
 namespace tool {
 
 /// Takes over what the options say.
-/// @param tls  receives the certificate's context; null for plain HTTP.
+/// @param tls       receives the certificate's context; null for plain HTTP.
+/// @param accounts  receives the accounts of NTLM, to be read again; null without NTLM.
 /// @return what is wrong, for people; empty if nothing is.
 std::string apply(const front_options& options, rpch::proxy_settings& settings,
-                  std::shared_ptr<rpch::transport::tls_context>& tls);
+                  std::shared_ptr<rpch::transport::tls_context>& tls,
+                  std::shared_ptr<file_accounts>& accounts);
 
 } // namespace tool
 

@@ -38,9 +38,12 @@ void add_certificate(CLI::App& app, tool::front_options& o) {
 }
 
 void add_access(CLI::App& app, tool::front_options& o) {
-    app.add_option("--auth", o.auth, "authentication schemes to accept: none, basic")
+    app.add_option("--auth", o.auth,
+                   "HTTP authentication schemes to accept, several at once: none, basic, ntlm, "
+                   "negotiate")
         ->delimiter(',');
-    app.add_option("--users", o.users, "users file, made by `rpch passwd`");
+    app.add_option("--users", o.users, "users file, made by `rpch passwd`; for ntlm with --ntlm");
+    app.add_option("--keytab", o.keytab, "keytab of the service's Kerberos principals");
     app.add_flag(
         "--allow-plain", o.allow_plain,
         "serve plain HTTP without a certificate; passwords then cross the network readable");
@@ -57,13 +60,21 @@ void add_serve(CLI::App& app, tool::serve_options& o) {
     app.add_option("--epmap-tcp", o.epmap_tcp,
                    "endpoint mapper on ncacn_ip_tcp (135), ADDRESS:PORT");
     add_access(app, o.front);
+    app.add_option("--rpc-auth", o.rpc_auth,
+                   "security providers of RPC itself to accept: ntlm; ntlm needs --users")
+        ->delimiter(',');
+    app.add_option("--auth-level", o.auth_level,
+                   "refuse calls of rpcecho below this level of protection")
+        ->check(CLI::IsMember({"none", "connect", "packet", "integrity", "privacy"}))
+        ->capture_default_str();
     app.footer(
         "Examples:\n  rpch serve --http 127.0.0.1:6001 --tcp 127.0.0.1:6002\n"
         "  rpch serve --https 0.0.0.0:443 --cert chain.pem --key key.pem --auth basic \\\n"
         "      --users users\n"
+        "  rpch serve --tcp 127.0.0.1:6002 --rpc-auth ntlm --users users --auth-level privacy\n"
         "Port 0 lets the system choose; each listener prints `listening on ADDRESS:PORT`.\n"
-        "--cert, --key, --auth, --users and --allow-plain are for --https; SIGHUP reads the\n"
-        "users file again.");
+        "--cert, --key, --auth and --allow-plain are for --https; SIGHUP reads the users\n"
+        "file again.");
 }
 
 void add_proxy(CLI::App& app, tool::proxy_options& o) {
@@ -110,15 +121,32 @@ void add_passwd(CLI::App& app, tool::passwd_options& o) {
 }
 
 void add_credentials(CLI::App& app, tool::credentials_options& o) {
-    app.add_option("--user", o.user, "user name for the RPC proxy");
+    app.add_option("--user", o.user,
+                   "user name for the RPC proxy and, with --rpc-auth, the server");
     app.add_option("--password-file", o.password_file,
                    "file whose first line is the password; else RPCH_PASSWORD, else a prompt");
-    app.add_option("--auth", o.auth, "none or basic; basic when a user is given")
-        ->check(CLI::IsMember({"none", "basic"}));
+    app.add_option(
+           "--auth", o.auth,
+           "HTTP authentication: none, basic, ntlm or negotiate; basic when a user is given")
+        ->check(CLI::IsMember({"none", "basic", "ntlm", "negotiate"}));
     auto* ca = app.add_option("--ca", o.ca, "authorities to trust, PEM, instead of the system's");
     app.add_flag("--insecure", o.insecure, "accept any certificate")->excludes(ca);
     app.add_flag("--allow-basic-over-plain", o.allow_basic_over_plain,
                  "send the password even without TLS");
+    auto* rpc_auth =
+        app.add_option("--rpc-auth", o.rpc_auth, "security provider of RPC itself: ntlm")
+            ->check(CLI::IsMember({"none", "ntlm", "negotiate", "kerberos"}));
+    app.add_option("--rpc-user", o.rpc_user, "user name for the RPC server, if it is another one")
+        ->needs(rpc_auth);
+    app.add_option("--rpc-password-file", o.rpc_password_file,
+                   "file with that user's password; else RPCH_RPC_PASSWORD, else a prompt")
+        ->needs(rpc_auth);
+    app.add_option("--auth-level", o.auth_level, "how calls are protected with --rpc-auth")
+        ->check(CLI::IsMember({"connect", "packet", "integrity", "privacy"}))
+        ->capture_default_str();
+    app.add_option("--target", o.target,
+                   "principal name of the RPC server, service/host; host/SERVER without it")
+        ->needs(rpc_auth);
 }
 
 void add_call(CLI::App& app, tool::call_options& o) {
@@ -128,6 +156,9 @@ void add_call(CLI::App& app, tool::call_options& o) {
     app.add_option("INTERFACE", o.interface, "UUID@MAJOR.MINOR")->required();
     app.add_option("OPNUM", o.opnum, "operation number")->required();
     app.add_option("--stub", o.stub, "stub data of the request: HEX, or @FILE for raw bytes");
+    app.add_option("--transfer-syntax", o.transfer_syntax, "what the stub data are encoded in")
+        ->check(CLI::IsMember({"ndr", "ndr64"}))
+        ->capture_default_str();
     add_credentials(app, o.credentials);
     add_lifetime(app, o.channel_lifetime, "Content-Length of the IN channel, bytes");
     add_window(app, o.receive_window, "receive window of the OUT channel, bytes");

@@ -21,9 +21,10 @@ struct front_options {
     std::string key;
     std::vector<std::string> auth;
     std::string users;
+    std::string keytab;
     bool allow_plain = false;
-    [[nodiscard]] bool any() const {
-        return !cert.empty() || !auth.empty() || !users.empty() || allow_plain;
+    [[nodiscard]] bool only_for_http() const {
+        return !cert.empty() || !auth.empty() || allow_plain;
     }
 };
 
@@ -34,6 +35,8 @@ struct serve_options {
     std::string epmap_http;
     std::string epmap_tcp;
     front_options front;
+    std::vector<std::string> rpc_auth;
+    std::string auth_level = "none";
 };
 
 struct proxy_options {
@@ -60,6 +63,11 @@ struct credentials_options {
     std::string auth;
     std::string ca;
     bool insecure = false;
+    std::string rpc_auth;
+    std::string rpc_user;
+    std::string rpc_password_file;
+    std::string auth_level = "privacy";
+    std::string target;
     bool allow_basic_over_plain = false;
 };
 
@@ -68,6 +76,7 @@ struct call_options {
     std::string interface;
     std::uint16_t opnum = 0;
     std::string stub;
+    std::string transfer_syntax = "ndr";
     credentials_options credentials;
     std::uint32_t channel_lifetime = rpch::limits::channel_lifetime_default;
     std::uint32_t receive_window = rpch::limits::receive_window_max;

@@ -40,7 +40,8 @@ int run_proxy(const proxy_options& options) {
     if (!where) return refuse("--listen wants ADDRESS:PORT, not '" + options.listen + "'");
 
     std::shared_ptr<rpch::transport::tls_context> tls;
-    std::string why = apply(options.front, settings, tls);
+    std::shared_ptr<file_accounts> accounts;
+    std::string why = apply(options.front, settings, tls, accounts);
     if (!why.empty()) return refuse(why);
     asio::io_context io(1);
     service_signals signals(io);
@@ -60,7 +61,8 @@ int run_proxy(const proxy_options& options) {
                         .reload =
                             [&] {
                                 std::string bad;
-                                if (proxy->reload(options.valid_ports, &bad))
+                                if (accounts) bad = accounts->read();
+                                if (!bad.empty() || proxy->reload(options.valid_ports, &bad))
                                     log_line("reload refused, going on as before: " + bad);
                                 else
                                     log_line("users file read again");

@@ -9,9 +9,11 @@
 #include <vector>
 
 #include <rpch/server/server.hpp>
+#include <rpch/services/rpcecho.hpp>
 #include <rpch/transport/connector.hpp>
 
 #include "front.hpp"
+#include "rpc_security.hpp"
 #include "sample_services.hpp"
 #include "service_loop.hpp"
 
@@ -49,15 +51,29 @@ int run_serve(const serve_options& options) {
     service_signals signals(io);
     rpch::server_settings settings;
     settings.log = log_line;
-    rpch::server mapper(io.get_executor(), settings);
     std::shared_ptr<rpch::transport::tls_context> tls;
-    if (options.https.empty() && options.front.any())
-        return refuse("--cert, --key, --auth, --users and --allow-plain are for --https");
+    std::shared_ptr<file_accounts> http_accounts;
+    if (options.https.empty() && options.front.only_for_http())
+        return refuse("--cert, --key, --auth and --allow-plain are for --https");
+    if (options.https.empty() && options.rpc_auth.empty() && !options.front.users.empty())
+        return refuse("--users is for --https and for --rpc-auth");
+    std::string wrong_security;
+    const auto security =
+        make_acceptors({options.rpc_auth, options.front.users, options.front.keytab}, "--rpc-auth",
+                       wrong_security);
+    if (!security) return refuse(wrong_security);
+    settings.rpc_security = security->list;
+    const auto level = parse_level(options.auth_level);
+    if (!level) return refuse("--auth-level " + options.auth_level + " is not a level");
+    if (*level != rpch::auth::authentication_level::none && settings.rpc_security.empty())
+        return refuse("--auth-level needs --rpc-auth");
     if (!options.https.empty()) {
-        const std::string wrong = apply(options.front, settings.front_door, tls);
+        const std::string wrong = apply(options.front, settings.front_door, tls, http_accounts);
         if (!wrong.empty()) return refuse(wrong);
     }
+    rpch::server mapper(io.get_executor(), settings);
     rpch::server server(io.get_executor(), settings);
+    server.require_level(rpch::services::rpcecho::id, *level);
     const std::vector<endpoint> endpoints{
         {"--http", "ncacn_http", options.http, server},
         {"--https", over_https, options.https, server},
@@ -109,9 +125,11 @@ int run_serve(const serve_options& options) {
                             },
                         .reload =
                             [&] {
-                                if (options.https.empty()) return;
                                 std::string bad;
-                                if (server.reload_users(&bad))
+                                for (const auto& each : {security->accounts, http_accounts})
+                                    if (each && bad.empty()) bad = each->read();
+                                if (!bad.empty() ||
+                                    (!options.https.empty() && server.reload_users(&bad)))
                                     log_line("reload refused, going on as before: " + bad);
                                 else
                                     log_line("users file read again");

@@ -254,12 +254,12 @@ class Lab:
         self.running.append(one)
         return one.ports
 
-    def serve(self):
+    def serve(self, *more):
         """The sample server on every kind of endpoint: the attributes http, tcp, epmap_http, epmap_tcp."""
         any_port = '127.0.0.1:0'
         self.http, self.tcp, self.epmap_http, self.epmap_tcp = self.start(
             'serve', '--http', any_port, '--tcp', any_port, '--epmap-http', any_port, '--epmap-tcp', any_port,
-            listeners=4)
+            *more, listeners=4)
 
     def proxy(self, *more, tls=False, auth='none', valid_ports=None, password=PASSWORD):
         """The RPC proxy, with more words of its command line; the attribute `at` is where clients reach it."""
@@ -284,8 +284,8 @@ class Lab:
             make_certificate(cert, key)
         return cert
 
-    def users(self, password):
-        done = subprocess.run([self.program, 'passwd', self.path('users'), USER], input=password + '\n',
+    def users(self, password, *more):
+        done = subprocess.run([self.program, 'passwd', self.path('users'), USER, *more], input=password + '\n',
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
         expect(done.returncode == 0, 'rpch passwd: ' + done.stdout)
         with open(self.path('users')) as file:
@@ -319,7 +319,7 @@ def run(words, timeout):
         return None, said.decode(errors='replace') if isinstance(said, bytes) else said
 
 
-def smbtorture(binding, test, timeout):
+def smbtorture(binding, test, timeout, user='%'):
     """What the torture test says: {subtest: verdict}, and its output."""
     with tempfile.TemporaryDirectory(prefix='rpch_interop.') as room:
         conf = os.path.join(room, 'smb.conf')
@@ -327,7 +327,7 @@ def smbtorture(binding, test, timeout):
             out.write('[global]\n' + ''.join('%s = %s\n' % (name, room) for name in (
                 'private dir', 'lock directory', 'state directory', 'cache directory')))
             out.write('tls verify peer = no_check\n')
-        _, said = run(['smbtorture', '-s', conf, '-U%', '--basedir=' + room, binding, test], timeout)
+        _, said = run(['smbtorture', '-s', conf, '-U' + user, '--basedir=' + room, binding, test], timeout)
     found = re.findall(r'^(success|failure|error|skip): (?:echo\.)?([a-z0-9]+)', said, re.M)
     return {name: verdict for verdict, name in found}, said
 
