@@ -14,6 +14,7 @@
 #include <rpch/auth/offers.hpp>
 #include <rpch/auth/rc4.hpp>
 #include <rpch/auth/security_context.hpp>
+#include <rpch/auth/spnego.hpp>
 #include <rpch/auth/users_file.hpp>
 #include <rpch/channel/actions.hpp>
 #include <rpch/channel/client.hpp>

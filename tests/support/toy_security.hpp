@@ -25,6 +25,7 @@ struct toy_rules {
     std::string password = "sesame";
     bool can_sign_headers = true;
     bool always_signs_headers = false;
+    bool can_make_mics = true;
     rpch::auth::security_provider provider = rpch::auth::security_provider::ntlm;
     std::size_t signature = 16;
     /// Of an acceptor: users by their passwords, instead of the one password of alice.
@@ -95,8 +96,15 @@ class toy_context final : public rpch::auth::security_context {
     }
     bool can_sign_headers() const noexcept override { return rules_.can_sign_headers; }
     bool always_signs_headers() const noexcept override { return rules_.always_signs_headers; }
-    rpch::result<bytes> make_mic(rpch::byte_view) override { return bytes{}; }
-    std::error_code check_mic(rpch::byte_view, rpch::byte_view) override { return {}; }
+    rpch::result<bytes> make_mic(rpch::byte_view message) override {
+        if (!done_ || !rules_.can_make_mics) return rpch::fail(rpch::errc::authentication_failed);
+        return mic_of(message, is_client_);
+    }
+    std::error_code check_mic(rpch::byte_view message, rpch::byte_view mic) override {
+        if (!done_ || !rules_.can_make_mics) return rpch::errc::authentication_failed;
+        if (std::ranges::equal(mic, mic_of(message, !is_client_))) return {};
+        return rpch::errc::bad_signature;
+    }
     const rpch::auth::peer_identity& peer() const noexcept override { return peer_; }
     rpch::byte_view session_key() const noexcept override {
         return done_ ? rpch::core::as_bytes(rules_.password) : rpch::byte_view{};
@@ -107,6 +115,13 @@ class toy_context final : public rpch::auth::security_context {
   private:
     static void turn(rpch::byte_span body, std::uint64_t count) {
         for (std::byte& b : body) b ^= std::byte(0x5A + count % 97);
+    }
+    /// Counts apart from messages: 0 of its own kind, [MS-SPNG] 3.3.5.1.
+    bytes mic_of(rpch::byte_view message, bool from_client) const {
+        const std::uint64_t hash = hash_of({.tail = message}, ~std::uint64_t{0}, from_client);
+        bytes out(8);
+        rpch::core::store(out.data(), hash, rpch::core::byte_order::little);
+        return out;
     }
     std::uint64_t hash_of(const rpch::auth::protected_message& m, std::uint64_t count,
                           bool from_client) const {

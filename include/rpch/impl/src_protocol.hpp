@@ -18,6 +18,7 @@
 #include <rpch/auth/impl/ntlm_text.ipp>
 #include <rpch/auth/impl/offers.ipp>
 #include <rpch/auth/impl/rc4.ipp>
+#include <rpch/auth/impl/spnego.ipp>
 #include <rpch/auth/impl/users_file.ipp>
 #include <rpch/channel/impl/client.ipp>
 #include <rpch/channel/impl/inbound_proxy.ipp>
