@@ -109,7 +109,7 @@ def check_includes(tree):
                     tree.find("include", name, f"{room or 'a root file'} may not include <{target}>", number)
             elif not re.fullmatch(r"[a-z_0-9]+|tl/expected\.hpp|gsl/\w+", target) and room not in WITH_ASIO:
                 tree.find("include", name, f"{room or 'a root file'} may not include <{target}>", number)
-            elif target.startswith("mbedtls/") and room != "transport":
+            elif target.startswith(("mbedtls/", "gssapi/", "krb5")) and room != "transport":
                 tree.find("include", name, f"only transport includes <{target}>", number)
 
 
@@ -250,6 +250,8 @@ BAD = [
     ("include", H + "client/x.hpp", "#include <rpch/server/server.hpp>\n"),
     ("include", H + "proxy/x.hpp", "#include <rpch/server/server.hpp>\n"),
     ("include", H + "client/x.hpp", "#include <mbedtls/ssl.h>\n"),
+    ("include", H + "auth/x.hpp", "#include <gssapi/gssapi.h>\n"),
+    ("include", H + "server/x.hpp", "#include <gssapi/gssapi.h>\n"),
     ("include", H + "services/x.hpp", "#include <rpch/server/server.hpp>\n"),
     ("below", H + "channel/x.hpp", "auto t = std::chrono::steady_clock::now();\n"),
     ("below", H + "rts/impl/x.ipp", "asio::io_context c;\n"),

@@ -116,6 +116,7 @@
 #include <rpch/transport/context_member.hpp>
 #include <rpch/transport/credential_cache.hpp>
 #include <rpch/transport/executor.hpp>
+#include <rpch/transport/kerberos.hpp>
 #include <rpch/transport/link.hpp>
 #include <rpch/transport/listener.hpp>
 #include <rpch/transport/ntlm_environment.hpp>

@@ -31,6 +31,7 @@
 #include <rpch/transport/impl/context_member.ipp>
 #include <rpch/transport/impl/credential_cache.ipp>
 #include <rpch/transport/impl/hmac_sha256.ipp>
+#include <rpch/transport/impl/kerberos.ipp>
 #include <rpch/transport/impl/link.ipp>
 #include <rpch/transport/impl/listener.ipp>
 #include <rpch/transport/impl/ntlm_environment.ipp>
