@@ -1,6 +1,8 @@
 // NTLM of gss-ntlmssp, through the GSSAPI of MIT Kerberos, as the other end of ours.
 //
-//     interop_gss_ntlm our_client|our_server
+//     interop_gss_ntlm our_client|our_server|spnego_client|spnego_server
+//
+// The cases of SPNEGO have NTLM inside the SPNEGO of MIT Kerberos.
 //
 // gss-ntlmssp has no gss_wrap_iov, so messages are protected whole, as gss_wrap and gss_get_mic do;
 // head and tail of a DCE/RPC PDU are signed in the same way and stay with the unit tests.
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include <rpch/auth/ntlm.hpp>
+#include <rpch/auth/spnego.hpp>
 #include <rpch/transport/ntlm_environment.hpp>
 
 using namespace rpch;
@@ -72,6 +75,10 @@ void succeeded(OM_uint32 major, OM_uint32 minor, const std::string& what) {
 /// 1.3.6.1.4.1.311.2.2.10
 gss_OID_desc mechanism{10, const_cast<char*>("\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a")};
 
+/// 1.3.6.1.5.5.2
+gss_OID_desc spnego{6, const_cast<char*>("\x2b\x06\x01\x05\x05\x02")};
+bool in_spnego = false;
+
 bool mechanism_is_there() {
     OM_uint32 minor = 0;
     gss_OID_set all = GSS_C_NO_OID_SET;
@@ -88,16 +95,26 @@ class gss_end {
     gss_end(bool is_client, std::string_view with_password, bytes binding, bool seals)
         : is_client_(is_client), seals_(seals), binding_(std::move(binding)) {
         OM_uint32 minor = 0;
-        if (!is_client) return;
+        gss_OID_set_desc ntlm_alone{1, &mechanism};
+        gss_OID_set_desc only{1, in_spnego ? &spnego : &mechanism};
+        if (!is_client) {
+            if (!in_spnego) return;
+            succeeded(gss_acquire_cred(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &only, GSS_C_ACCEPT,
+                                       &credential_, nullptr, nullptr),
+                      minor, "credentials");
+            succeeded(gss_set_neg_mechs(&minor, credential_, &ntlm_alone), minor, "mechanisms");
+            return;
+        }
         const std::string who = std::string(domain_name) + "\\" + std::string(user_name);
         auto name = buffer(core::as_bytes(who));
         gss_name_t user = GSS_C_NO_NAME;
         succeeded(gss_import_name(&minor, &name, GSS_C_NT_USER_NAME, &user), minor, "user name");
-        gss_OID_set_desc only{1, &mechanism};
         auto secret = buffer(core::as_bytes(with_password));
         succeeded(gss_acquire_cred_with_password(&minor, user, &secret, GSS_C_INDEFINITE, &only,
                                                  GSS_C_INITIATE, &credential_, nullptr, nullptr),
                   minor, "credentials");
+        if (in_spnego)
+            succeeded(gss_set_neg_mechs(&minor, credential_, &ntlm_alone), minor, "mechanisms");
         gss_release_name(&minor, &user);
         auto service = buffer(core::as_bytes("host@server.example"));
         succeeded(gss_import_name(&minor, &service, GSS_C_NT_HOSTBASED_SERVICE, &target_), minor,
@@ -123,13 +140,13 @@ class gss_end {
         if (is_client_) {
             const OM_uint32 flags = GSS_C_INTEG_FLAG | GSS_C_SEQUENCE_FLAG | GSS_C_REPLAY_FLAG |
                                     (seals_ ? GSS_C_CONF_FLAG : 0);
-            major = gss_init_sec_context(&minor, credential_, &context_, target_, &mechanism, flags,
-                                         0, bound, token.empty() ? GSS_C_NO_BUFFER : &in, nullptr,
-                                         &out, nullptr, nullptr);
+            major = gss_init_sec_context(
+                &minor, credential_, &context_, target_, in_spnego ? &spnego : &mechanism, flags, 0,
+                bound, token.empty() ? GSS_C_NO_BUFFER : &in, nullptr, &out, nullptr, nullptr);
         } else {
             gss_name_t source = GSS_C_NO_NAME;
-            major = gss_accept_sec_context(&minor, &context_, GSS_C_NO_CREDENTIAL, &in, bound,
-                                           &source, nullptr, &out, nullptr, nullptr, nullptr);
+            major = gss_accept_sec_context(&minor, &context_, credential_, &in, bound, &source,
+                                           nullptr, &out, nullptr, nullptr, nullptr);
             OM_uint32 ignored = 0;
             gss_release_name(&ignored, &source);
         }
@@ -206,7 +223,9 @@ std::unique_ptr<security_context> our_end(bool is_client, std::string_view with_
         who.user = user_name;
         who.domain = domain_name;
         who.password = core::secret(with_password);
-        return std::move(ntlm_initiator(environment, std::move(who)).initiate(options).value());
+        auto initiator = std::make_shared<ntlm_initiator>(environment, std::move(who));
+        return std::move(in_spnego ? spnego_initiator({initiator}).initiate(options).value()
+                                   : initiator->initiate(options).value());
     }
     auto accounts = std::make_shared<ntlm_account_list>();
     accounts->add({std::string(user_name), std::string(domain_name), *ntowf_v1(password)});
@@ -214,8 +233,10 @@ std::unique_ptr<security_context> our_end(bool is_client, std::string_view with_
     settings.netbios_domain = domain_name;
     settings.require_channel_binding = true;
     settings.accepted_targets = {"host/server.example"};
-    ntlm_acceptor acceptor(environment, std::move(accounts), std::move(settings));
-    return std::move(acceptor.accept(options).value());
+    auto acceptor =
+        std::make_shared<ntlm_acceptor>(environment, std::move(accounts), std::move(settings));
+    return std::move(in_spnego ? spnego_acceptor({acceptor}).accept(options).value()
+                               : acceptor->accept(options).value());
 }
 
 bytes our_step(security_context& end, byte_view token) {
@@ -227,7 +248,7 @@ bytes our_step(security_context& end, byte_view token) {
 /// Passes the tokens; throws if one end refuses.
 void talk(security_context& ours, gss_end& theirs, bool we_begin) {
     bytes token;
-    for (int turn = we_begin ? 0 : 1; turn < 5; ++turn) {
+    for (int turn = we_begin ? 0 : 1; turn < 8; ++turn) {
         token = turn % 2 == 0 ? our_step(ours, token) : theirs.step(token);
         if (token.empty()) break;
     }
@@ -294,9 +315,11 @@ void run(bool we_begin) {
 
 int main(int argc, char** argv) {
     const std::string_view which = argc == 2 ? argv[1] : "";
-    if (which != "our_client" && which != "our_server") return 2;
+    in_spnego = which.starts_with("spnego");
+    if (!in_spnego && which != "our_client" && which != "our_server") return 2;
+    const bool we_begin = which.ends_with("client");
     char users[] = "/tmp/rpch_gss_ntlm_XXXXXX";
-    if (which == "our_server") user_name = wide_user;
+    if (!we_begin) user_name = wide_user;
     const int file = mkstemp(users);
     if (file < 0) return 2;
     const std::string line = std::string(domain_name) + ":" + std::string(user_name) + ":" +
@@ -312,7 +335,7 @@ int main(int argc, char** argv) {
             std::puts("gss-ntlmssp is not installed");
             result = skipped;
         } else if (written) {
-            run(which == "our_client");
+            run(we_begin);
             result = 0;
         }
     } catch (const std::exception& why) {

@@ -98,11 +98,11 @@ class ntlm_sealing {
                                                     byte_span out);
     [[nodiscard]] RPCH_DECL std::error_code unprotect(bool sealed, const protected_message& message,
                                                       byte_view in);
-    /// Signs as the first message would be signed, whatever was sent before: [MS-SPNG] 3.3.5.1 sets
-    /// sequence numbers and key streams back after the MICs of SPNEGO.
-    [[nodiscard]] RPCH_DECL signature make_mic(byte_view message) const;
-    /// @errors errc::authentication_failed.
-    [[nodiscard]] RPCH_DECL std::error_code check_mic(byte_view message, byte_view mic) const;
+    /// Signs SPNEGO's list of mechanisms. It takes a sequence number as any message does, but the
+    /// key stream is set back behind it, [MS-SPNG] 3.3.5.1.
+    [[nodiscard]] RPCH_DECL signature make_mic(byte_view message);
+    /// @errors errc::authentication_failed; nothing is changed then.
+    [[nodiscard]] RPCH_DECL std::error_code check_mic(byte_view message, byte_view mic);
 
   private:
     /// What belongs to one direction.

@@ -114,8 +114,8 @@ class security_context {
     /// extended session security takes the whole PDU, as Windows, Samba and impacket do.
     [[nodiscard]] virtual bool always_signs_headers() const noexcept { return false; }
 
-    /// Signs SPNEGO's list of mechanisms (mechListMIC), and checks the peer's. Neither changes what
-    /// protect() and unprotect() do afterwards, [MS-SPNG] 3.3.5.1.
+    /// Signs SPNEGO's list of mechanisms (mechListMIC), and checks the peer's. Each counts as a
+    /// message of its direction: both ends do it, or neither. [MS-SPNG] 3.3.5.1
     [[nodiscard]] virtual result<std::vector<std::byte>> make_mic(byte_view message) = 0;
     [[nodiscard]] virtual std::error_code check_mic(byte_view message, byte_view mic) = 0;
 

@@ -109,23 +109,28 @@ TEST_CASE("ntlm crypto: [MS-NLMP] 4.2.3.4, extended session security without key
     CHECK(copy(signature) == test::hex("01000000ff2aeb52f681793a00000000"));
 }
 
-TEST_CASE("ntlm crypto: a MIC for SPNEGO is that of a first message and moves nothing") {
+TEST_CASE("ntlm crypto: a MIC for SPNEGO takes a sequence number and sets the key stream back") {
     const auto exported = key("55555555555555555555555555555555");
     ntlm_sealing client(env(), exported, flags_v2, true);
     ntlm_sealing server(env(), exported, flags_v2, false);
+    ntlm_sealing other(env(), exported, flags_v2, true);
     const auto list = test::hex("300c060a2b06010401823702020a");
     const auto mic = client.make_mic(list);
-    CHECK_FALSE(server.check_mic(list, mic));
     CHECK(client.check_mic(list, mic) == errc::authentication_failed); // our own, given back
     CHECK(server.check_mic({}, mic) == errc::authentication_failed);
     CHECK(server.check_mic(list, {}) == errc::authentication_failed);
-    for (int i = 0; i < 3; ++i) {
+    CHECK_FALSE(server.check_mic(list, mic));
+    CHECK(server.check_mic(list, mic) == errc::authentication_failed);
+    for (std::uint32_t i = 0; i < 3; ++i) {
         test::bytes body = plaintext();
+        test::bytes same = plaintext();
         ntlm_sealing::signature signature{};
+        ntlm_sealing::signature without{};
         REQUIRE_FALSE(client.protect(true, {.body = body}, signature));
-        if (i == 0) CHECK(copy(signature) == test::hex("010000007fb38ec5c55d497600000000"));
+        REQUIRE_FALSE(other.protect(true, {.body = same}, without));
+        CHECK(body == same); // the key stream is where it is without the MIC
+        CHECK(std::to_integer<std::uint32_t>(signature[12]) == i + 1);
         CHECK_FALSE(server.unprotect(true, {.body = body}, signature));
-        CHECK(client.make_mic(list) == mic);
     }
 }
 

@@ -184,19 +184,21 @@ RPCH_DECL std::error_code ntlm_sealing::unprotect(bool sealed, const protected_m
     return errc::bad_signature;
 }
 
-RPCH_DECL ntlm_sealing::signature ntlm_sealing::make_mic(byte_view message) const {
-    rc4 stream(sends_.seal.bytes);
-    signature out = sign(sends_, 0, {.head = message});
+RPCH_DECL ntlm_sealing::signature ntlm_sealing::make_mic(byte_view message) {
+    rc4 stream(sends_.seal.bytes); // as it is before the first message
+    signature out = sign(sends_, static_cast<std::uint32_t>(sends_.next++), {.head = message});
     cover(stream, out);
     return out;
 }
 
-RPCH_DECL std::error_code ntlm_sealing::check_mic(byte_view message, byte_view mic) const {
+RPCH_DECL std::error_code ntlm_sealing::check_mic(byte_view message, byte_view mic) {
     rc4 stream(receives_.seal.bytes);
-    signature wanted = sign(receives_, 0, {.head = message});
+    signature wanted =
+        sign(receives_, static_cast<std::uint32_t>(receives_.next), {.head = message});
     cover(stream, wanted);
-    if (core::equal_constant_time(wanted, mic)) return {};
-    return errc::authentication_failed;
+    if (!core::equal_constant_time(wanted, mic)) return errc::authentication_failed;
+    ++receives_.next;
+    return {};
 }
 
 } // namespace rpch::inline RPCH_ABI::auth

@@ -295,6 +295,9 @@ class spnego_context : public security_context {
     [[nodiscard]] bool can_sign_headers() const noexcept override {
         return !inner_ || inner_->can_sign_headers();
     }
+    [[nodiscard]] bool always_signs_headers() const noexcept override {
+        return inner_ && inner_->always_signs_headers();
+    }
     [[nodiscard]] result<std::vector<std::byte>> make_mic(byte_view message) override {
         if (!is_established()) return fail(errc::authentication_failed);
         return inner_->make_mic(message);
