@@ -60,8 +60,10 @@ void add_serve(CLI::App& app, tool::serve_options& o) {
     app.add_option("--epmap-tcp", o.epmap_tcp,
                    "endpoint mapper on ncacn_ip_tcp (135), ADDRESS:PORT");
     add_access(app, o.front);
-    app.add_option("--rpc-auth", o.rpc_auth,
-                   "security providers of RPC itself to accept: ntlm; ntlm needs --users")
+    app.add_option(
+           "--rpc-auth", o.rpc_auth,
+           "security providers of RPC itself to accept: ntlm, negotiate, kerberos; ntlm needs "
+           "--users, kerberos a keytab")
         ->delimiter(',');
     app.add_option("--auth-level", o.auth_level,
                    "refuse calls of rpcecho below this level of protection")
@@ -134,7 +136,10 @@ void add_credentials(CLI::App& app, tool::credentials_options& o) {
     app.add_flag("--allow-basic-over-plain", o.allow_basic_over_plain,
                  "send the password even without TLS");
     auto* rpc_auth =
-        app.add_option("--rpc-auth", o.rpc_auth, "security provider of RPC itself: ntlm")
+        app.add_option(
+               "--rpc-auth", o.rpc_auth,
+               "security provider of RPC itself: ntlm, negotiate or kerberos; without a user "
+               "Kerberos takes the ticket cache")
             ->check(CLI::IsMember({"none", "ntlm", "negotiate", "kerberos"}));
     app.add_option("--rpc-user", o.rpc_user, "user name for the RPC server, if it is another one")
         ->needs(rpc_auth);

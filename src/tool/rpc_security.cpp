@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <rpch/auth/ntlm_users.hpp>
+#include <rpch/auth/spnego.hpp>
 #include <rpch/core/secret.hpp>
+#include <rpch/transport/kerberos.hpp>
 #include <rpch/transport/ntlm_environment.hpp>
 
 namespace tool {
@@ -26,6 +28,31 @@ rpch::auth::ntlm_credentials credentials_of(const initiator_choice& choice) {
     }
     out.password = rpch::core::secret(choice.password);
     return out;
+}
+
+/// `name@REALM`, or a bare name of the default realm. A domain in front is NTLM's word for a realm,
+/// which it need not equal: it is taken for one in upper case.
+rpch::transport::kerberos_credentials kerberos_credentials_of(const initiator_choice& choice) {
+    rpch::transport::kerberos_credentials out;
+    if (const std::size_t at = choice.user.find('\\'); at != std::string::npos) {
+        out.user = choice.user.substr(at + 1);
+        out.realm = choice.user.substr(0, at);
+        for (char& c : out.realm)
+            if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    } else if (const std::size_t sign = choice.user.rfind('@'); sign != std::string::npos) {
+        out.user = choice.user.substr(0, sign);
+        out.realm = choice.user.substr(sign + 1);
+    } else
+        out.user = choice.user;
+    out.password = rpch::core::secret(choice.password);
+    return out;
+}
+
+/// @return whether this build has Kerberos.
+bool has_kerberos() {
+    rpch::transport::kerberos_initiator probe;
+    const auto made = probe.initiate({.target = "host/localhost"});
+    return made || made.error() != rpch::errc::security_not_supported;
 }
 
 std::string computer_name() {
@@ -78,29 +105,62 @@ std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std
             rpch::transport::system_ntlm_environment(), out.accounts, settings);
         return true;
     };
+    std::shared_ptr<rpch::auth::security_acceptor> kerberos;
+    const auto make_kerberos = [&]() -> bool {
+        if (!has_kerberos()) {
+            why = option + ": this build has no Kerberos";
+            return false;
+        }
+        kerberos = std::make_shared<rpch::transport::kerberos_acceptor>(
+            rpch::transport::kerberos_server_settings{.keytab = choice.keytab});
+        return true;
+    };
     for (const std::string& scheme : choice.schemes) {
-        if (scheme != "ntlm") {
-            why = option + " " + scheme + " is not supported; ntlm is";
+        const bool negotiate = scheme == "negotiate";
+        if (scheme != "ntlm" && scheme != "kerberos" && !negotiate) {
+            why = option + " " + scheme + " is not supported; ntlm, negotiate and kerberos are";
             return std::nullopt;
         }
-        if (!ntlm && !make_ntlm()) return std::nullopt;
-        out.list.push_back(ntlm);
+        // What Negotiate chooses from is what there is something for: users, keys.
+        const bool wants_ntlm = scheme == "ntlm" || (negotiate && !choice.users.empty());
+        const bool wants_kerberos = scheme == "kerberos" || (negotiate && !choice.keytab.empty());
+        if (negotiate && !wants_ntlm && !wants_kerberos) {
+            why = option + " negotiate needs --keytab, --users or both";
+            return std::nullopt;
+        }
+        if (wants_ntlm && !ntlm && !make_ntlm()) return std::nullopt;
+        if (wants_kerberos && !kerberos && !make_kerberos()) return std::nullopt;
+        if (!negotiate) {
+            out.list.push_back(scheme == "ntlm" ? ntlm : kerberos);
+            continue;
+        }
+        std::vector<std::shared_ptr<rpch::auth::security_acceptor>> inside;
+        if (wants_kerberos) inside.push_back(kerberos);
+        if (wants_ntlm) inside.push_back(ntlm);
+        out.list.push_back(std::make_shared<rpch::auth::spnego_acceptor>(std::move(inside)));
     }
     return out;
 }
 
 std::shared_ptr<rpch::auth::security_initiator> make_initiator(const initiator_choice& choice,
                                                                std::string& why) {
-    if (choice.scheme != "ntlm") {
-        why = choice.scheme + " is not supported; ntlm is";
+    std::vector<std::shared_ptr<rpch::auth::security_initiator>> mechanisms;
+    if (choice.scheme == "kerberos" && !has_kerberos()) {
+        why = "this build has no Kerberos";
         return nullptr;
     }
-    if (choice.user.empty()) {
-        why = "ntlm needs --user";
+    if (choice.scheme != "ntlm" && has_kerberos())
+        mechanisms.push_back(
+            std::make_shared<rpch::transport::kerberos_initiator>(kerberos_credentials_of(choice)));
+    if (choice.scheme != "kerberos" && !choice.user.empty())
+        mechanisms.push_back(std::make_shared<rpch::auth::ntlm_initiator>(
+            rpch::transport::system_ntlm_environment(), credentials_of(choice)));
+    if (mechanisms.empty()) {
+        why = choice.scheme + " needs --user";
         return nullptr;
     }
-    return std::make_shared<rpch::auth::ntlm_initiator>(rpch::transport::system_ntlm_environment(),
-                                                        credentials_of(choice));
+    if (choice.scheme != "negotiate") return mechanisms.front();
+    return std::make_shared<rpch::auth::spnego_initiator>(std::move(mechanisms));
 }
 
 std::optional<rpch::auth::authentication_level> parse_level(std::string_view word) {
