@@ -308,18 +308,19 @@ def make_certificate(cert, key):
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def run(words, timeout):
+def run(words, timeout, environment=None):
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, errors='replace', timeout=timeout,
-                              env=dict(os.environ, PYTHONDONTWRITEBYTECODE='1', LC_ALL='C.UTF-8'))
+                              env=dict(os.environ, PYTHONDONTWRITEBYTECODE='1', LC_ALL='C.UTF-8',
+                                       **(environment or {})))
         return done.returncode, done.stdout
     except subprocess.TimeoutExpired as late:
         said = late.stdout or b''
         return None, said.decode(errors='replace') if isinstance(said, bytes) else said
 
 
-def smbtorture(binding, test, timeout, user='%'):
+def smbtorture(binding, test, timeout, user='%', options=(), environment=None):
     """What the torture test says: {subtest: verdict}, and its output."""
     with tempfile.TemporaryDirectory(prefix='rpch_interop.') as room:
         conf = os.path.join(room, 'smb.conf')
@@ -327,7 +328,8 @@ def smbtorture(binding, test, timeout, user='%'):
             out.write('[global]\n' + ''.join('%s = %s\n' % (name, room) for name in (
                 'private dir', 'lock directory', 'state directory', 'cache directory')))
             out.write('tls verify peer = no_check\n')
-        _, said = run(['smbtorture', '-s', conf, '-U' + user, '--basedir=' + room, binding, test], timeout)
+        _, said = run(['smbtorture', '-s', conf, '-U' + user, '--basedir=' + room,
+                       *('--option=' + one for one in options), binding, test], timeout, environment)
     found = re.findall(r'^(success|failure|error|skip): (?:echo\.)?([a-z0-9]+)', said, re.M)
     return {name: verdict for verdict, name in found}, said
 

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Security of RPC itself: Samba's torture test and impacket against `rpch serve`, and `rpch call`, at every level."""
 import itertools
+import os
+import re
 import sys
 
 from lab import PASSWORD, USER, Failed, case, expect, main, run, smbtorture
+from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, REALM, DomainController
 
 OPERATIONS = ('addone', 'sinkdata', 'echodata', 'sourcedata', 'testcall', 'testcall2', 'enum', 'surrounding',
               'doublepointer', 'sleep')
@@ -118,6 +121,63 @@ def impacket_wrong_password(lab):
     protected(lab, 'ntlm', 'integrity')
     code, said = impacket(lab, '--direct', '--target', '127.0.0.1:%d' % lab.tcp, password='wrong')
     expect(code == 1 and 'denied' in said.lower(), 'the client said: ' + said)
+
+
+SAMR, DRSUAPI = '12345778-1234-abcd-ef00-0123456789ac@1.0', 'e3514235-4b06-11d1-ab04-00c04fc2dcd2@4.0'
+
+
+def kerberos_of(lab, dc):
+    """The environment of MIT's library for the realm of a domain controller."""
+    conf = lab.path('krb5.conf')
+    with open(conf, 'w') as out:
+        out.write('[libdefaults]\n default_realm = %s\n dns_lookup_kdc = false\n dns_lookup_realm = false\n'
+                  ' dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n'
+                  '[realms]\n %s = {\n  kdc = %s\n }\n[domain_realm]\n .%s = %s\n'
+                  % (REALM, REALM, dc.address, REALM.lower(), REALM))
+    return {'KRB5_CONFIG': conf, 'KRB5CCNAME': 'FILE:' + lab.path('ccache'), 'KRB5RCACHENAME': 'none:'}
+
+
+def at_the_controller(lab, dc, environment, mechanism, level, interface=SAMR, stub='0000000000000002', password=None):
+    """SamrConnect, or another call of opnum 0, as the domain's administrator."""
+    secret = lab.path('secret')
+    with open(secret, 'w') as out:
+        out.write((password or ADMIN_PASSWORD) + '\n')
+    user = DOMAIN + '\\' + ADMIN if mechanism == 'ntlm' else ADMIN + '@' + REALM
+    return run([lab.program, 'call', 'ncacn_ip_tcp:%s[%d]' % (dc.address, dc.rpc_port), interface, '0', '--stub', stub,
+                '--user', user, '--password-file', secret, '--rpc-auth', mechanism, '--auth-level', level,
+                '--target', 'host/' + dc.name], 30, environment)
+
+
+@case('a Samba domain controller')
+def our_client_at_a_domain_controller(lab):
+    with DomainController() as dc:
+        environment = kerberos_of(lab, dc)
+        for mechanism in ('ntlm', 'negotiate', 'kerberos'):
+            for level in ('packet', 'integrity', 'privacy'):
+                code, said = at_the_controller(lab, dc, environment, mechanism, level)
+                expect(code == 0 and re.fullmatch('[0-9a-f]{40}0{8}', said.strip()),
+                       'SamrConnect, %s, %s: %s\n%s' % (mechanism, level, said, dc.tail()))
+            # Samba's default is to refuse SAMR at this level (allow dcerpc auth level connect).
+            code, said = at_the_controller(lab, dc, environment, mechanism, 'connect')
+            expect(code == 1 and 'access denied' in said, 'SamrConnect, %s, connect: %s' % (mechanism, said))
+            code, said = at_the_controller(lab, dc, environment, mechanism, 'privacy', DRSUAPI, '00' * 8)
+            expect(code == 0 and said.strip().endswith('0' * 8), 'DRSBind, %s: %s' % (mechanism, said))
+            code, said = at_the_controller(lab, dc, environment, mechanism, 'privacy', password='wrong')
+            expect(code == 1, '%s with a wrong password: %s' % (mechanism, said))
+
+
+@case('a Samba domain controller', 'smbtorture')
+def torture_krb5_every_level(lab):
+    with DomainController() as dc:
+        environment = kerberos_of(lab, dc)
+        lab.serve('--rpc-auth', 'kerberos,negotiate', '--keytab', os.path.join(dc.room, 'private', 'secrets.keytab'))
+        for level in ('connect', 'packet', 'sign', 'seal'):
+            binding = 'ncacn_ip_tcp:127.0.0.1[%d,krb5,%s,target_hostname=%s]' % (lab.tcp, level, dc.name)
+            verdicts, said = smbtorture(binding, 'rpc.echo', 60, '%s@%s%%%s' % (ADMIN, REALM, ADMIN_PASSWORD),
+                                        ('realm=' + REALM, 'workgroup=' + DOMAIN), environment)
+            if verdicts != {name: 'success' for name in OPERATIONS}:
+                raise Failed('%s: %s\n%s' % (binding, verdicts, said))
+            print('%s: all %d operations' % (binding, len(verdicts)))
 
 
 add_impacket_cases()

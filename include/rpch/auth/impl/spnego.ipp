@@ -508,7 +508,10 @@ RPCH_DECL result<std::vector<std::byte>> spnego_client_context::go_on(byte_view 
         (mic_is_due_ || is_ntlm || mic_is_checked_ || out.empty()))
         if (const auto bad = give_mic(mic)) return fail(bad);
     if (out.empty() && !mic) return refuse(errc::bad_security_token, "nothing left to say");
-    const bool is_last = inner_->is_established() && mic_is_checked_ && mic_is_sent_;
+    // In DCE/RPC the last word is always the server's accept-completed, in an alter_context_resp:
+    // Samba and Windows send it even when both MICs are exchanged.
+    const bool is_last =
+        inner_->is_established() && mic_is_checked_ && mic_is_sent_ && !options_.dce_style;
     return answer(
         is_last ? stage::established : stage::going_on,
         {.state = is_last ? spnego_state::accept_completed : spnego_state::accept_incomplete}, out,
@@ -626,6 +629,8 @@ spnego_server_context::conclude(const std::optional<byte_view>& mechanism, byte_
                       out, mic);
     if (mic_is_checked_) {
         if (mic_is_sent_) {
+            if (options_.dce_style) // see the client's end
+                return answer(stage::established, {.state = accept_completed}, out, mic);
             stage_ = stage::established;
             return std::vector<std::byte>{};
         }

@@ -111,6 +111,15 @@ using gss_owned_context = gss_owned<gss_ctx_id_t, gss_end_context>;
                                  nullptr, nullptr);
 }
 
+/// Has MIT's library ask for confidentiality only where we do. It always would, and Samba takes the
+/// size of its signatures from that flag, whatever the level of a PDU says.
+RPCH_DECL void leave_flags_alone(gss_owned_cred& cred) {
+    gss_buffer_desc nothing{};
+    OM_uint32 minor = 0;
+    static_cast<void>(gss_set_cred_option(
+        &minor, cred.out(), const_cast<gss_OID>(GSS_KRB5_CRED_NO_CI_FLAGS_X), &nothing));
+}
+
 /// Gets a client's credentials, for all contexts of an initiator.
 class kerberos_client_source {
   public:
@@ -143,6 +152,7 @@ class kerberos_client_source {
         major = acquire_kerberos(minor, name.get(), has_password ? &who_.password : nullptr,
                                  GSS_C_INITIATE, where, *made);
         if (GSS_ERROR(major)) return nullptr;
+        leave_flags_alone(*made);
         if (has_password) cred_ = made;
         return made;
     }
@@ -263,8 +273,10 @@ RPCH_DECL result<std::vector<std::byte>> kerberos_context::step(byte_view token)
         if (!cred_) return refuse(kerberos_error(major, minor), gss_words(major, minor));
     }
     if (is_client_) {
-        OM_uint32 wanted = GSS_C_MUTUAL_FLAG | GSS_C_SEQUENCE_FLAG | GSS_C_REPLAY_FLAG |
-                           GSS_C_INTEG_FLAG | GSS_C_CONF_FLAG;
+        OM_uint32 wanted =
+            GSS_C_MUTUAL_FLAG | GSS_C_SEQUENCE_FLAG | GSS_C_REPLAY_FLAG | GSS_C_INTEG_FLAG;
+        // Samba takes the size of a signature from this flag, whatever the level of the PDU says.
+        if (options_.level == auth::authentication_level::privacy) wanted |= GSS_C_CONF_FLAG;
         if (options_.dce_style) wanted |= GSS_C_DCE_STYLE;
         major =
             gss_init_sec_context(&minor, cred_->get(), context_.out(), target_.get(), gss_mech_krb5,
