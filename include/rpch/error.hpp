@@ -129,6 +129,7 @@ enum class rpc_status : std::uint32_t {
     out_of_resources = 0x6B9,
     server_unavailable = 0x6BA,
     server_too_busy = 0x6BB,
+    no_call_active = 0x6BD,
     call_failed = 0x6BE,
     call_failed_did_not_execute = 0x6BF,
     protocol_error = 0x6C0,

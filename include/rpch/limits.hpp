@@ -16,6 +16,9 @@ namespace rpch::inline RPCH_ABI::limits {
 inline constexpr std::uint16_t fragment_bytes_default = 5840;
 /// Every implementation must be able to receive this, in bytes. [C706] 12.6.3.1.
 inline constexpr std::uint16_t fragment_bytes_min = 1432;
+/// What a server takes a client to mean that proposes less than fragment_bytes_min, in bytes; as
+/// Windows does.
+inline constexpr std::uint16_t fragment_bytes_unproposed = 2048;
 /// The largest that frag_length can say, in bytes.
 inline constexpr std::uint32_t fragment_bytes_max = 0xFFFF;
 /// Total stub bytes of one reassembled request or response.
@@ -33,7 +36,7 @@ inline constexpr std::size_t auth_token_bytes_max = 16 * 1024;
 /// Bytes of one signature of a protected PDU; Kerberos with AES needs 76.
 inline constexpr std::size_t signature_bytes_max = 512;
 /// Security contexts of one connection; the number that Windows allows.
-inline constexpr std::size_t security_contexts_max = 2048;
+inline constexpr std::size_t security_contexts_max = 2049;
 /// Connections of one client to one server: of one association group. [C706] 9.5.1.
 inline constexpr std::size_t association_connections_max = 64;
 /// After a further connection of an association could not be opened, until the next attempt.

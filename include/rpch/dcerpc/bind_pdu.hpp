@@ -19,6 +19,10 @@ namespace rpch::inline RPCH_ABI::dcerpc {
 
 /// NDR 2.0, the transfer syntax of [C706] 14.
 inline constexpr interface_id ndr20{"8a885d04-1ceb-11c9-9fe8-08002b104860", 2, 0};
+namespace detail {
+/// NDR64, [MS-RPCE] 2.2.5, by which a client may contradict itself even where it is not offered.
+inline constexpr interface_id ndr64_syntax{"71710533-beba-4937-8319-b5dbef9ccc36", 1, 0};
+} // namespace detail
 
 /// Features of a connection that client and server agree on in bind, [MS-RPCE] 2.2.2.14.
 namespace bind_feature {
@@ -129,7 +133,7 @@ struct shutdown {
                                                          pdu_type type = pdu_type::bind_ack);
 /// Decodes a bind_nak. Errors as detail::decode_header_of; errc::truncated.
 [[nodiscard]] RPCH_DECL result<bind_nak> decode_bind_nak(byte_view pdu) noexcept;
-/// Decodes an auth3; errc::bad_auth_length if it has no verifier.
+/// Decodes an auth3; errc::bad_auth_length if it has no verifier or a padded one.
 [[nodiscard]] RPCH_DECL result<auth3> decode_auth3(byte_view pdu) noexcept;
 /// Decodes a shutdown; errc::trailing_bytes if there is a body.
 [[nodiscard]] RPCH_DECL result<shutdown> decode_shutdown(byte_view pdu) noexcept;

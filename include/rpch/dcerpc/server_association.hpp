@@ -176,6 +176,13 @@ class server_association {
         std::size_t interface = 0;
         interface_id transfer_syntax{};
     };
+    /// What we offer that fits a presentation context.
+    struct match {
+        provider_reason reason = provider_reason::not_specified; ///< Why nothing does.
+        std::size_t interface = SIZE_MAX;
+        std::size_t rank = SIZE_MAX; ///< Index of the syntax in our order of preference.
+        interface_id transfer_syntax{};
+    };
     /// What became of a leg, and what a client that is refused is told: in a bind_nak or in a
     /// fault.
     struct leg {
@@ -194,7 +201,8 @@ class server_association {
         std::uint16_t opnum = 0;
         std::optional<uuid> object{};
         interface_id transfer_syntax{};
-        std::uint8_t cancels = 0;
+        std::uint8_t cancels = 0; ///< That came since the request was whole.
+        bool cancelled = false;   ///< One came before.
         bool maybe = false;
         bool orphaned = false;
         security_entry* security = nullptr; ///< Null for a call without; lives as the machine.
@@ -208,6 +216,9 @@ class server_association {
     std::error_code on_alter_context(byte_view pdu, const common_header& h);
     std::error_code on_auth3(byte_view pdu, const common_header& h);
     std::error_code on_request(byte_view pdu, const common_header& h, server_event_list& out);
+    std::error_code refuse_mixed(const request& r);
+    std::error_code refuse_stray(const request& r);
+    [[nodiscard]] bool is_admitted(const request& r, const security_entry* s) const noexcept;
     std::error_code on_first_fragment(byte_view pdu, request& r, server_event_list& out);
     std::error_code take_fragment(call& c, const request& r, server_event_list& out);
     std::error_code complete(call& c, const common_header& h, server_event_list& out);
@@ -218,7 +229,10 @@ class server_association {
     [[nodiscard]] security_entry* find_security(std::uint32_t id) const noexcept;
     std::error_code on_notice(byte_view pdu, const common_header& h, server_event_list& out);
     void acknowledge(const bind& asked, pdu_type type, const leg& answered);
-    [[nodiscard]] context_result negotiate(const presentation_context& asked);
+    [[nodiscard]] std::vector<context_result> negotiate(const bind& asked);
+    [[nodiscard]] context_result accept(const presentation_context& asked, const match& found);
+    [[nodiscard]] match find_match(const presentation_context& asked) const noexcept;
+    [[nodiscard]] bool contradicts(const bind& asked) const noexcept;
     std::error_code refuse_bind(const common_header& h, bind_reject_reason reason,
                                 std::error_code why);
     std::error_code refuse(const common_header& h, std::uint16_t context_id, rpc_status status,
@@ -240,6 +254,7 @@ class server_association {
     detail::id_fifo ready_{}; ///< Calls whose answer may be sent, in order.
     detail::control_queue control_{};
     detail::reassembly_budget budget_;
+    std::optional<std::uint32_t> arriving_{};     ///< The call whose fragments arrive.
     std::optional<std::uint32_t> refused_call_{}; ///< Its fragments are dropped up to the last one.
     security_entry* refused_security_ = nullptr;  ///< What they are signed with.
     std::vector<std::unique_ptr<security_entry>> security_{};
@@ -253,6 +268,8 @@ class server_association {
     std::string origin_{};
     std::uint16_t xmit_frag_;
     std::uint16_t recv_frag_;
+    std::uint8_t features_ = 0; ///< That were agreed.
+    bool multiplexed_ = false;
     bool header_signing_ = false;
 };
 

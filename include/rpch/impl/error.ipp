@@ -108,6 +108,7 @@ RPCH_DECL const char* rpc_status_text(rpc_status s) noexcept {
     case rpc_status::invalid_net_addr: return "the network address is invalid (RPC_S_INVALID_NET_ADDR)";
     case rpc_status::out_of_resources: return "out of resources (RPC_S_OUT_OF_RESOURCES)";
     case rpc_status::server_unavailable: return "the RPC server is unavailable (RPC_S_SERVER_UNAVAILABLE)";
+    case rpc_status::no_call_active: return "there is no such call (RPC_S_NO_CALL_ACTIVE)";
     case rpc_status::server_too_busy: return "the RPC server is too busy (RPC_S_SERVER_TOO_BUSY)";
     case rpc_status::call_failed: return "the remote procedure call failed (RPC_S_CALL_FAILED)";
     case rpc_status::call_failed_did_not_execute: return "the remote procedure call failed and did not execute (RPC_S_CALL_FAILED_DNE)";

@@ -22,6 +22,9 @@ struct server_settings {
     std::uint32_t receive_window = limits::receive_window_max;
     /// Largest fragment offered in bind_ack, bytes.
     std::uint16_t max_fragment = limits::fragment_bytes_default;
+    /// Stub bytes of the largest request and answer. A client that sends or announces more loses
+    /// its connection with access_denied, as from Windows, whose limit is 4 MiB.
+    std::size_t call_bytes_max = limits::call_bytes_max;
     /// The security providers that clients may use end to end; empty for none. One of each kind.
     std::vector<std::shared_ptr<auth::security_acceptor>> rpc_security;
     /// Calls below this level are refused with access_denied, for every interface that has no level

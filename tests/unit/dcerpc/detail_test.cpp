@@ -103,6 +103,9 @@ TEST_CASE("control queue: gives back whole PDUs in order, and nothing into too l
 TEST_CASE("fragment sizes: nobody goes below what all must receive, all are multiples of 8") {
     static_assert(usable_fragment(0) == 1432);
     static_assert(usable_fragment(1433) == 1432);
+    static_assert(proposed_fragment(0) == 2048);
+    static_assert(proposed_fragment(1431) == 2048);
+    static_assert(proposed_fragment(1432) == 1432);
     static_assert(usable_fragment(5840) == 5840);
     static_assert(usable_fragment(0xFFFF) == 0xFFF8);
     static_assert(stub_share(5816, 5840, 24) == 5816);

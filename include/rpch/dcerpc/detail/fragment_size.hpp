@@ -17,6 +17,12 @@ namespace rpch::inline RPCH_ABI::dcerpc::detail {
     return static_cast<std::uint16_t>(std::max(bytes, limits::fragment_bytes_min) & ~7U);
 }
 
+/// @return what a server makes of the size that a client proposes. One that nobody may propose,
+/// [C706] 12.6.3.1, says nothing.
+[[nodiscard]] constexpr std::uint16_t proposed_fragment(std::uint16_t bytes) noexcept {
+    return bytes < limits::fragment_bytes_min ? limits::fragment_bytes_unproposed : bytes;
+}
+
 /// @return the stub bytes of the next fragment: all that are left, or a multiple of 8, for
 /// fragments but
 ///         the last one must not break an alignment unit, [C706] 12.6.4.9.

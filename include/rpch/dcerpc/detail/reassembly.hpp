@@ -35,6 +35,8 @@ class reassembly {
     RPCH_DECL std::error_code add(const common_header& h, std::uint16_t context_id,
                                   std::uint32_t alloc_hint, byte_view stub,
                                   reassembly_budget& budget);
+    /// @return the bytes that are there.
+    [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
     [[nodiscard]] bool has_begun() const noexcept { return has_begun_; }
     [[nodiscard]] core::byte_order order() const noexcept { return order_; }
     [[nodiscard]] std::uint16_t context_id() const noexcept { return context_id_; }

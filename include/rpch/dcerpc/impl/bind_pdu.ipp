@@ -11,6 +11,7 @@ namespace rpch::inline RPCH_ABI::dcerpc {
 namespace detail {
 
 inline constexpr std::size_t bind_header_bytes = 28;   ///< Up to and with the count of contexts.
+inline constexpr std::size_t padded_from = 24;         ///< Where pad_length may reach back to.
 inline constexpr std::size_t syntax_bytes = 20;        ///< p_syntax_id_t
 inline constexpr std::size_t context_bytes = 24;       ///< p_cont_elem_t without transfer syntaxes.
 inline constexpr std::size_t result_bytes = 24;        ///< p_result_t
@@ -94,9 +95,15 @@ RPCH_DECL const char* name(bind_reject_reason r) noexcept {
 RPCH_DECL result<bind> decode_bind(byte_view pdu, pdu_type type) {
     const auto h = detail::decode_header_of(pdu, type);
     if (!h) return fail(h.error());
-    if (pdu.size() < detail::bind_header_bytes) return fail(errc::truncated);
-    const auto body = detail::split_verifier(pdu, *h, detail::bind_header_bytes);
+    if (pdu.size() < detail::bind_header_bytes) // what is announced behind it does not fit either
+        return fail(h->auth_length != 0 ? errc::bad_auth_length : errc::truncated);
+    // Windows takes any pad_length that would fit a request, and reads the contexts all the same.
+    const auto body = detail::split_verifier(pdu, *h, detail::padded_from);
     if (!body) return fail(body.error());
+    const std::size_t verifier = body->auth ? sec_trailer_bytes + body->auth->token.size() : 0;
+    if (pdu.size() < detail::bind_header_bytes + verifier) return fail(errc::bad_auth_length);
+    const std::size_t length = pdu.size() - verifier - detail::bind_header_bytes;
+    const byte_view content = pdu.subspan(detail::bind_header_bytes, length);
     bind out;
     out.header = *h;
     out.max_xmit_frag = core::load<std::uint16_t>(pdu.data() + 16, h->order);
@@ -106,7 +113,7 @@ RPCH_DECL result<bind> decode_bind(byte_view pdu, pdu_type type) {
     const auto count = std::to_integer<std::size_t>(pdu[24]);
     if (count == 0) return fail(errc::bad_value);
     if (count > limits::contexts_max) return fail(errc::too_many);
-    core::reader in(body->content, h->order);
+    core::reader in(content, h->order);
     if (in.remaining() < count * (detail::context_bytes + detail::syntax_bytes))
         return fail(errc::truncated);
     out.contexts.reserve(count);
@@ -154,7 +161,9 @@ RPCH_DECL result<bind_ack> decode_bind_ack(byte_view pdu, pdu_type type) {
         one.transfer_syntax = detail::to_syntax(wire.subspan<4, detail::syntax_bytes>(), h->order);
         out.results.push_back(one);
     }
-    if (in.remaining() != 0 && !out.auth) return fail(errc::trailing_bytes);
+    // A sec_trailer without a token is how Windows answers a leg that it has no answer to.
+    if (in.remaining() != 0 && in.remaining() != sec_trailer_bytes && !out.auth)
+        return fail(errc::trailing_bytes);
     return out;
 }
 
@@ -171,9 +180,10 @@ RPCH_DECL result<auth3> decode_auth3(byte_view pdu) noexcept {
     if (!h) return fail(h.error());
     const auto body = detail::split_verifier(pdu, *h, common_header_bytes);
     if (!body) return fail(body.error());
-    if (!body->auth) return fail(errc::bad_auth_length);
-    return auth3{*h,
-                 *body->auth}; // four octets of padding in front, [MS-RPCE] 2.2.2.10, are ignored
+    // The four octets in front, [MS-RPCE] 2.2.2.10, are ignored; they are no padding of the
+    // verifier.
+    if (!body->auth || body->auth->pad_length != 0) return fail(errc::bad_auth_length);
+    return auth3{*h, *body->auth};
 }
 
 RPCH_DECL result<shutdown> decode_shutdown(byte_view pdu) noexcept {

@@ -100,7 +100,7 @@ RPCH_DECL std::error_code server_association::dispatch(byte_view pdu, server_eve
     // Measured by what we offered, not by what a client that proposes less made of it: our buffers
     // are as large as our offer, and Windows accepts the same. Tokens have a limit of their own.
     if (h->type == pdu_type::request && state_ == state::bound && h->frag_length > recv_frag_)
-        return refuse(*h, 0, rpc_status::nca_proto_error, errc::bad_frag_length);
+        return refuse(*h, 0, rpc_status::nca_proto_error, errc::bad_frag_length, false);
     switch (h->type) {
     case pdu_type::request: return on_request(pdu, *h, out);
     case pdu_type::bind: return on_bind(pdu, *h);
@@ -131,6 +131,11 @@ RPCH_DECL std::error_code server_association::on_bind(byte_view pdu, const commo
                              : reason::not_specified;
         return refuse_bind(h, why, asked.error());
     }
+    const auto bitmasks =
+        std::count_if(asked->contexts.begin(), asked->contexts.end(), [](const auto& c) {
+            return features_of(c.transfer_syntaxes.front()).has_value();
+        });
+    if (bitmasks > 1) return refuse_bind(h, reason::not_specified, errc::bad_value);
     leg first;
     if (asked->auth) {
         first = take_leg(*asked->auth, *asked);
@@ -140,8 +145,10 @@ RPCH_DECL std::error_code server_association::on_bind(byte_view pdu, const commo
     assoc_group_id_ = groups_.join(asked->assoc_group_id, origin_);
     if (assoc_group_id_ == 0) return refuse_bind(h, reason::not_specified, errc::bad_value);
     // One size for both directions, as Windows and Samba answer.
-    xmit_frag_ =
-        detail::usable_fragment(std::min({recv_frag_, asked->max_xmit_frag, asked->max_recv_frag}));
+    xmit_frag_ = detail::usable_fragment(
+        std::min({recv_frag_, detail::proposed_fragment(asked->max_xmit_frag),
+                  detail::proposed_fragment(asked->max_recv_frag)}));
+    multiplexed_ = (h.flags & pfc::concurrent_multiplexing) != 0;
     state_ = state::bound;
     acknowledge(*asked, pdu_type::bind_ack, first);
     return {};
@@ -153,6 +160,7 @@ RPCH_DECL std::error_code server_association::on_alter_context(byte_view pdu,
         return refuse(h, 0, rpc_status::nca_proto_error, errc::unexpected_pdu);
     const auto asked = decode_bind(pdu, pdu_type::alter_context);
     if (!asked) return refuse(h, 0, rpc_status::nca_proto_error, asked.error());
+    if (contradicts(*asked)) return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_value);
     leg next;
     if (asked->auth) {
         next = take_leg(*asked->auth, *asked);
@@ -195,15 +203,6 @@ RPCH_DECL server_association::leg server_association::take_leg(const sec_trailer
         if (out.entry->at != security_state::begun || !out.entry->slot.matches(t))
             return refused(errc::security_downgrade, reason::not_specified,
                            rpc_status::access_denied);
-        // A later leg may leave contexts out, as Samba does, but not change what one means.
-        const auto changed = [&](const presentation_context& c) {
-            const auto& before = out.entry->contexts;
-            const auto same = std::find_if(before.begin(), before.end(),
-                                           [&](const auto& b) { return b.id == c.id; });
-            return same != before.end() && *same != c;
-        };
-        if (std::any_of(asked.contexts.begin(), asked.contexts.end(), changed))
-            return refused(errc::bad_value, reason::not_specified, rpc_status::nca_proto_error);
     } else {
         const auto wanted = static_cast<level>(t.auth_level);
         if (wanted < level::connect || wanted > level::privacy)
@@ -295,39 +294,96 @@ RPCH_DECL void server_association::acknowledge(const bind& asked, pdu_type type,
         header_signing_ = true;
         ack.header.flags |= pfc::support_header_sign;
     }
-    if (!answered.token.empty()) ack.auth = answered.entry->slot.trailer(answered.token);
-    ack.results.reserve(asked.contexts.size());
-    for (const presentation_context& c : asked.contexts) ack.results.push_back(negotiate(c));
+    // Windows answers an alter_context that ends a handshake with a trailer that has no token.
+    if (answered.entry != nullptr && (type != pdu_type::bind_ack || !answered.token.empty()))
+        ack.auth = answered.entry->slot.trailer(answered.token);
+    ack.results = negotiate(asked);
     static_cast<void>(encode_bind_ack(ack, control_.append(encoded_size(ack)), type));
 }
 
-RPCH_DECL context_result server_association::negotiate(const presentation_context& asked) {
-    const auto rejection = [](provider_reason why) {
-        return context_result{
-            context_answer::provider_rejection, static_cast<std::uint16_t>(why), {}};
-    };
-    if (asked.transfer_syntaxes.size() == 1)
-        if (const auto features = features_of(asked.transfer_syntaxes.front()))
-            return {context_answer::negotiate_ack,
-                    static_cast<std::uint16_t>(*features & options_.features),
-                    {}};
+/// @return whether an alter_context takes back what was agreed; Windows ends such a connection.
+RPCH_DECL bool server_association::contradicts(const bind& asked) const noexcept {
+    const security_entry* s = asked.auth ? find_security(asked.auth->context_id) : nullptr;
+    const bool is_later_leg = s != nullptr && s->at == security_state::begun;
+    return std::any_of(asked.contexts.begin(), asked.contexts.end(), [&](const auto& c) {
+        // A later leg may leave contexts out, as Samba does, but not change what one means.
+        const auto changes = [&](const auto& b) { return b.id == c.id && b != c; };
+        if (is_later_leg && std::any_of(s->contexts.begin(), s->contexts.end(), changes))
+            return true;
+        const context* before = find_context(c.id);
+        if (before == nullptr) return false;
+        // Syntaxes that nobody knows are no contradiction: they are rejected, and the context
+        // stays.
+        const auto& theirs = c.transfer_syntaxes;
+        const auto has = [&](const interface_id& syntax) {
+            return std::find(theirs.begin(), theirs.end(), syntax) != theirs.end();
+        };
+        return !has(before->transfer_syntax) && (has(ndr20) || has(detail::ndr64_syntax));
+    });
+}
 
+/// Answers the contexts of a bind or alter_context. Of those for one interface the one whose
+/// transfer syntax we like best is accepted, the others are not, as Windows does: a client that
+/// offers each syntax in a context of its own learns which one to use.
+RPCH_DECL std::vector<context_result> server_association::negotiate(const bind& asked) {
+    std::vector<match> found;
+    found.reserve(asked.contexts.size());
+    for (const presentation_context& c : asked.contexts) found.push_back(find_match(c));
+    std::vector<context_result> out;
+    out.reserve(asked.contexts.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        const presentation_context& c = asked.contexts[i];
+        // The first syntax alone says what the context is for; others beside a bitmask are ignored.
+        if (const auto features = features_of(c.transfer_syntaxes.front())) {
+            features_ = *features & options_.features;
+            out.push_back({context_answer::negotiate_ack, features_, {}});
+            continue;
+        }
+        const auto is_better = [&](std::size_t j) {
+            return found[j].interface == found[i].interface &&
+                   std::pair(found[j].rank, j) < std::pair(found[i].rank, i);
+        };
+        bool is_beaten = false;
+        for (std::size_t j = 0; j < found.size() && !is_beaten; ++j) is_beaten = is_better(j);
+        if (is_beaten && found[i].interface != SIZE_MAX)
+            found[i].reason = provider_reason::transfer_syntaxes_not_supported;
+        if (is_beaten || found[i].interface == SIZE_MAX)
+            out.push_back({context_answer::provider_rejection,
+                           static_cast<std::uint16_t>(found[i].reason),
+                           {}});
+        else
+            out.push_back(accept(c, found[i]));
+    }
+    return out;
+}
+
+RPCH_DECL server_association::match
+server_association::find_match(const presentation_context& asked) const noexcept {
     // [C706] 3.1.1: the server's minor version is the client's or a later one.
     const auto fits = [&](const offered_interface& i) {
         return i.id.id == asked.interface.id && i.id.major == asked.interface.major &&
                i.id.minor >= asked.interface.minor;
     };
     const auto found = std::find_if(offered_.begin(), offered_.end(), fits);
-    if (found == offered_.end()) return rejection(provider_reason::abstract_syntax_not_supported);
+    if (found == offered_.end()) return {provider_reason::abstract_syntax_not_supported};
 
     const std::span<const interface_id> ours = found->transfer_syntaxes.empty()
                                                    ? std::span(&ndr20, 1)
                                                    : std::span(found->transfer_syntaxes);
     const auto& theirs = asked.transfer_syntaxes;
     const auto syntax = std::find_first_of(ours.begin(), ours.end(), theirs.begin(), theirs.end());
-    if (syntax == ours.end()) return rejection(provider_reason::transfer_syntaxes_not_supported);
+    if (syntax == ours.end()) return {provider_reason::transfer_syntaxes_not_supported};
+    return {provider_reason::not_specified, static_cast<std::size_t>(found - offered_.begin()),
+            static_cast<std::size_t>(syntax - ours.begin()), *syntax};
+}
 
-    const context made{asked.id, static_cast<std::size_t>(found - offered_.begin()), *syntax};
+RPCH_DECL context_result server_association::accept(const presentation_context& asked,
+                                                    const match& found) {
+    const auto rejection = [](provider_reason why) {
+        return context_result{
+            context_answer::provider_rejection, static_cast<std::uint16_t>(why), {}};
+    };
+    const context made{asked.id, found.interface, found.transfer_syntax};
     if (const context* before = find_context(asked.id)) {
         // The same again is harmless and done by Windows; calls may rely on what an id means.
         if (before->interface != made.interface || before->transfer_syntax != made.transfer_syntax)
@@ -337,7 +393,7 @@ RPCH_DECL context_result server_association::negotiate(const presentation_contex
     } else {
         contexts_.push_back(made);
     }
-    return {context_answer::acceptance, 0, *syntax};
+    return {context_answer::acceptance, 0, made.transfer_syntax};
 }
 
 RPCH_DECL std::error_code server_association::on_request(byte_view pdu, const common_header& h,
@@ -348,18 +404,58 @@ RPCH_DECL std::error_code server_association::on_request(byte_view pdu, const co
         return refuse(h, 0, rpc_status::nca_proto_error, errc::unexpected_pdu);
     auto r = decode_request(pdu);
     if (!r) return refuse(h, 0, rpc_status::nca_proto_error, r.error());
+    if (arriving_ && (h.is_first() || arriving_ != h.call_id)) return refuse_mixed(*r);
     if (call* c = calls_.find(h.call_id)) {
-        // Only the first fragment says who speaks; what later verifiers say is not looked at, but
-        // their signatures must be of the same context.
+        // Only the first fragment says who speaks and of what; what later ones say is not looked
+        // at, but their signatures must be of the same security context.
+        r->context_id = c->context_id;
         if (const auto ec = open(c->security, pdu, *r)) return ec;
         return take_fragment(*c, *r, out);
     }
     if (h.is_first()) return on_first_fragment(pdu, *r, out);
-    if (refused_call_ != h.call_id)
-        return refuse(h, r->context_id, rpc_status::nca_proto_error, errc::fragment_order);
+    if (refused_call_ != h.call_id) return refuse_stray(*r);
     if (const auto ec = open(refused_security_, pdu, *r)) return ec;
     if (h.is_last()) refused_call_.reset();
     return {};
+}
+
+/// Refuses a fragment that comes between those of another call, or begins its own call again. The
+/// requests of a connection arrive one after the other, whether calls are multiplexed or not; who
+/// is named in the fault does depend on it.
+RPCH_DECL std::error_code server_association::refuse_mixed(const request& r) {
+    const call& c = *calls_.find(*arriving_);
+    if (r.header.call_id != c.id && multiplexed_)
+        return refuse(r.header, 0, rpc_status::nca_proto_error, errc::fragment_order, false);
+    const security_entry* s = r.auth ? find_security(r.auth->context_id) : nullptr;
+    const bool is_of_another =
+        r.header.call_id == c.id && r.context_id == c.context_id && s != nullptr && s != c.security;
+    queue_fault(c.id, c.context_id,
+                is_of_another ? rpc_status::sec_pkg_error : rpc_status::nca_proto_error, false, 0);
+    return errc::fragment_order;
+}
+
+/// Answers a fragment of a call that has not begun.
+RPCH_DECL std::error_code server_association::refuse_stray(const request& r) {
+    const common_header& h = r.header;
+    if (!multiplexed_)
+        return refuse(h, 0, rpc_status::nca_proto_error, errc::fragment_order, false);
+    if (find_context(r.context_id) == nullptr) {
+        queue_fault(h.call_id, 0, rpc_status::nca_unk_if, true, 0);
+        return {};
+    }
+    const security_entry* s = r.auth ? find_security(r.auth->context_id) : default_security_;
+    if (!is_admitted(r, s))
+        return refuse(h, r.context_id, rpc_status::access_denied, errc::security_downgrade, false);
+    return refuse(h, r.context_id, rpc_status::nca_proto_error, errc::fragment_order, false);
+}
+
+/// @return whether a call may begin in this security context. A verifier must be one of a context
+/// that was made; without one a call is as good as the bind, unless that promised signatures.
+RPCH_DECL bool server_association::is_admitted(const request& r,
+                                               const security_entry* s) const noexcept {
+    const bool is_ready = s != nullptr && s->at == security_state::ready;
+    return r.auth ? is_ready && s->slot.matches(*r.auth)
+                  : s == nullptr || (is_ready && !s->slot.signs());
 }
 
 /// Verifies a fragment by the security context of its call, and unseals its stub data. Mechanisms
@@ -382,13 +478,10 @@ RPCH_DECL std::error_code server_association::on_first_fragment(byte_view pdu, r
                                                                 server_event_list& out) {
     using level = auth::authentication_level;
     const common_header& h = r.header;
+    if ((h.flags & pfc::pending_cancel) != 0) // nothing has begun that could be cancelled
+        return refuse(h, 0, rpc_status::no_call_active, errc::unexpected_pdu);
     security_entry* s = r.auth ? find_security(r.auth->context_id) : default_security_;
-    const bool is_ready = s != nullptr && s->at == security_state::ready;
-    // A verifier must be one of a context that was made; without one a call is as good as the bind,
-    // unless that promised signatures.
-    const bool is_known = r.auth ? is_ready && s->slot.matches(*r.auth)
-                                 : s == nullptr || (is_ready && !s->slot.signs());
-    if (!is_known)
+    if (!is_admitted(r, s))
         return refuse(h, r.context_id, rpc_status::access_denied, errc::security_downgrade, false);
     if (const auto ec = open(s, pdu, r)) return ec;
 
@@ -419,6 +512,7 @@ RPCH_DECL std::error_code server_association::on_first_fragment(byte_view pdu, r
     c.object = r.object;
     c.maybe = (h.flags & pfc::maybe) != 0;
     c.security = s;
+    arriving_ = c.id;
     return take_fragment(c, r, out);
 }
 
@@ -433,16 +527,20 @@ RPCH_DECL std::error_code server_association::take_fragment(call& c, const reque
     if (c.at != call_state::receiving) return broken();
     // Only the first fragment need tell the object; where later ones do, it is the same.
     if (r.object && r.object != c.object) return broken();
-    const auto ec = c.arguments.add(h, c.context_id, r.alloc_hint, r.stub, budget_);
-    if (ec == errc::too_large)
-        return refuse(h, r.context_id, rpc_status::nca_fault_remote_no_memory, ec);
+    // What is announced counts like what has come; a whole request announces nothing.
+    const std::size_t room = budget_.call_bytes_max - c.arguments.size();
+    const auto ec = !h.is_last() && r.alloc_hint > room
+                        ? make_error_code(errc::too_large)
+                        : c.arguments.add(h, c.context_id, r.alloc_hint, r.stub, budget_);
+    if (ec == errc::too_large) return refuse(h, c.context_id, rpc_status::access_denied, ec, false);
     if (ec) return broken();
-    if ((h.flags & pfc::pending_cancel) != 0 && c.cancels < 0xFF) ++c.cancels;
+    if ((h.flags & pfc::pending_cancel) != 0) c.cancelled = true;
     return h.is_last() ? complete(c, h, out) : std::error_code{};
 }
 
 RPCH_DECL std::error_code server_association::complete(call& c, const common_header& h,
                                                        server_event_list& out) {
+    arriving_.reset();
     std::vector<std::byte> stub = c.arguments.take(budget_);
     if (!check_trailer(c, h.order, stub))
         return refuse(h, c.context_id, rpc_status::access_denied, errc::security_downgrade, false);
@@ -458,7 +556,7 @@ RPCH_DECL std::error_code server_association::complete(call& c, const common_hea
         .security = c.security == nullptr ? nullptr : c.security->proved,
         .stub = std::move(stub),
     });
-    if (c.cancels != 0) out.emplace_back(call_cancelled{c.id});
+    if (c.cancelled) out.emplace_back(call_cancelled{c.id});
     return {};
 }
 
@@ -503,13 +601,18 @@ RPCH_DECL std::error_code server_association::on_notice(byte_view pdu, const com
     call* c = calls_.find(h.call_id);
     if (c == nullptr || c->orphaned) return {};
     if (h.type == pdu_type::co_cancel) {
-        if (c->cancels < 0xFF) ++c->cancels;
         // Later notices tell the application nothing new, and before the call it knows nothing of
-        // it.
-        if (c->at == call_state::executing && c->cancels == 1)
-            out.emplace_back(call_cancelled{c->id});
+        // it. Those do not count in the answer, as Windows has it.
+        const bool is_news = !std::exchange(c->cancelled, true);
+        if (c->at == call_state::receiving) return {};
+        if (c->cancels < 0xFF) ++c->cancels;
+        if (c->at == call_state::executing && is_news) out.emplace_back(call_cancelled{c->id});
         return {};
     }
+    // Windows goes on with a request that is not whole. A client that agreed to keep the connection
+    // sends nothing more of it, [C706] 12.6.4.8, and would break its next call.
+    const bool keeps = (features_ & bind_feature::keep_connection_on_orphan) != 0;
+    if (c->at == call_state::receiving && !keeps) return {};
     if (c->at == call_state::executing) {
         c->orphaned = true; // the id stays taken until the application has answered
         out.emplace_back(call_orphaned{c->id});
@@ -519,6 +622,7 @@ RPCH_DECL std::error_code server_association::on_notice(byte_view pdu, const com
         ready_.remove(c->id);
         answer_bytes_ -= c->answer.size() - c->sent;
     }
+    if (arriving_ == c->id) arriving_.reset();
     static_cast<void>(c->arguments.take(budget_));
     calls_.erase(c->id);
     return {};
@@ -590,7 +694,7 @@ RPCH_DECL response server_association::next_fragment(const call& c) const noexce
     if (c.sent == 0) r.header.flags |= pfc::first_frag;
     if (share == left) r.header.flags |= pfc::last_frag;
     r.alloc_hint = detail::to_alloc_hint(left);
-    r.context_id = c.context_id;
+    r.context_id = c.context_id & 0xFF; // Windows sends the low octet, and none of the high one
     r.cancel_count = c.cancels;
     r.stub = byte_view(c.answer).subspan(c.sent, share);
     r.auth = detail::unsigned_trailer(slot);

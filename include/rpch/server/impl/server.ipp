@@ -56,6 +56,7 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
         shared->interfaces->executor = shared->context->on;
         auto& options = shared->interfaces->options;
         options.limits.fragment_bytes = shared->settings.max_fragment;
+        options.limits.call_bytes_max = shared->settings.call_bytes_max;
         options.security = shared->settings.rpc_security;
         shared->interfaces->pending_bytes_max = shared->settings.pending_bytes_max;
         options.require_header_signing = shared->settings.require_header_signing;
