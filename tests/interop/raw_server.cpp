@@ -1,0 +1,106 @@
+// The server for Samba's tests of raw PDUs (raw_test.py): an endpoint mapper with mgmt, and the one
+// interface that the tests look up there. Not installed.
+//     interop_raw_server PORT      of the endpoint mapper, on 127.0.0.1
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <rpch/auth/ntlm.hpp>
+#include <rpch/auth/spnego.hpp>
+#include <rpch/core/text.hpp>
+#include <rpch/server/server.hpp>
+#include <rpch/services/mgmt.hpp>
+#include <rpch/transport/ntlm_environment.hpp>
+
+#include "src/tool/service_loop.hpp"
+
+namespace {
+
+constexpr rpch::interface_id netlogon{"12345678-1234-abcd-ef00-01234567cffb", 1, 0};
+
+/// NetrServerReqChallenge, [MS-NRPC] 3.5.4.4.1: a challenge of zeros and success, whatever is
+/// asked.
+void answer_challenge(rpch::call_context&, std::vector<std::byte>, rpch::core::byte_order,
+                      rpch::responder answer) {
+    answer.respond(std::vector<std::byte>(12));
+}
+
+/// An operation for clients that send more stub data than it has parameters: none.
+template <class Operation, class Answer>
+void offer_tolerant(rpch::server& on, Answer answer_of) {
+    on.handle_raw(rpch::services::mgmt::id, Operation::opnum,
+                  [answer_of](rpch::call_context&, std::vector<std::byte>, rpch::core::byte_order,
+                              rpch::responder answer) {
+                      const auto told = answer_of();
+                      if (!told) return answer.fault(rpch::rpc_status::nca_fault_unspec);
+                      rpch::detail::send_answer(answer, Operation::encode_response(*told));
+                  });
+}
+
+std::shared_ptr<rpch::auth::security_acceptor> ntlm() {
+    const auto& environment = rpch::transport::system_ntlm_environment();
+    auto accounts = std::make_shared<rpch::auth::ntlm_account_list>();
+    accounts->add({.user = "tester", .domain = "", .nt_hash = *rpch::auth::ntowf_v1("secret")});
+    return std::make_shared<rpch::auth::ntlm_acceptor>(
+        environment, std::move(accounts),
+        rpch::auth::ntlm_server_settings{
+            .netbios_computer = "RAW", .netbios_domain = "WORKGROUP", .allow_anonymous = true});
+}
+
+bool listen(rpch::server& on, const std::string& binding) {
+    const auto port = on.listen(binding);
+    if (!port) {
+        std::fprintf(stderr, "%s: %s\n", binding.c_str(), port.error().message().c_str());
+        return false;
+    }
+    tool::announce("127.0.0.1", *port);
+    return true;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2) {
+        std::fputs("interop_raw_server PORT\n", stderr);
+        return 1;
+    }
+    asio::io_context io(1);
+    tool::service_signals signals(io);
+    rpch::server_settings settings;
+    settings.log = tool::log_line;
+    settings.rpc_security = {
+        ntlm(), std::make_shared<rpch::auth::spnego_acceptor>(
+                    std::vector<std::shared_ptr<rpch::auth::security_acceptor>>{ntlm()})};
+    settings.call_bytes_max = std::size_t{4} << 20; // as Windows has it
+    rpch::server mapper(io.get_executor(), settings);
+    rpch::server other(io.get_executor(), settings);
+    const auto known = std::make_shared<rpch::services::endpoint_map>();
+    mapper.serve_endpoint_mapper(known);
+    mapper.serve_mgmt();
+    rpch::services::server_facts facts;
+    facts.interfaces = {rpch::services::endpoint_mapper::id, rpch::services::mgmt::id};
+    using service = rpch::services::mgmt_service;
+    offer_tolerant<rpch::services::mgmt::inq_if_ids>(
+        mapper, [facts] { return service::inq_if_ids(facts, rpch::services::mgmt_status::ok); });
+    offer_tolerant<rpch::services::mgmt::stop_server_listening>(mapper, [] {
+        return service::stop_server_listening(rpch::services::mgmt_status::access_denied);
+    });
+    other.handle_raw(netlogon, 4, answer_challenge);
+    other.publish_endpoints(known, {.annotation = "netlogon", .objects = {}});
+    if (!other.listen("ncacn_ip_tcp:127.0.0.1")) return 1;
+    if (!listen(mapper, std::string("ncacn_ip_tcp:127.0.0.1[") + argv[1] + "]")) return 1;
+    tool::service what;
+    what.stop_listening = [&] {
+        mapper.stop_listening();
+        other.stop_listening();
+    };
+    what.connections = [&] { return mapper.connections() + other.connections(); };
+    what.close = [&] {
+        mapper.close();
+        other.close();
+    };
+    return tool::run_service(io, signals, what);
+}
