@@ -688,3 +688,22 @@ TEST_CASE("windows: a connection may have 2049 security contexts") {
     }
     CHECK(w.refused(with(2050)) == "fault 1 context 0 proto_error not executed, closed");
 }
+
+// spnego_auth3
+TEST_CASE("windows: an auth3 does not end a handshake whose answer it cannot carry") {
+    server_association_options o;
+    o.security.push_back(std::make_shared<test::toy_acceptor>(
+        test::toy_rules{.legs = 4, .provider = auth::security_provider::kerberos}));
+    world w(o);
+    auto b = bind_of({{1, mgmt, {ndr20}}});
+    const auto token = test::hex("01 736573616d65");
+    b.auth = sec_trailer{.auth_type = 16, .auth_level = 2, .context_id = 2, .token = token};
+    REQUIRE(w.ack(b).auth);
+    auth3 third;
+    third.header = {.flags = test::whole, .call_id = 1};
+    const auto more = test::hex("03 736573616d65");
+    third.auth = {.auth_type = 16, .auth_level = 2, .context_id = 2, .token = more};
+    CHECK_FALSE(w.take(test::encoded(third)));
+    CHECK(w.said().empty());
+    CHECK(w.refused(request_of(2)) == "fault 2 context 1 access_denied, closed");
+}

@@ -182,7 +182,8 @@ RPCH_DECL std::error_code server_association::on_auth3(byte_view pdu, const comm
         return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_security_token);
     std::vector<std::byte> answer;
     const auto ec = take_token(*s, p->auth.token, answer);
-    if (ec || s->at != security_state::ready) {
+    // An auth3 is never answered: what has an answer does not end with one, as Windows has it.
+    if (ec || s->at != security_state::ready || !answer.empty()) {
         s->at = security_state::failed;
         handshake_ = nullptr;
     }
