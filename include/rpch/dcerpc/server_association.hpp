@@ -180,7 +180,6 @@ class server_association {
     struct match {
         provider_reason reason = provider_reason::not_specified; ///< Why nothing does.
         std::size_t interface = SIZE_MAX;
-        std::size_t rank = SIZE_MAX; ///< Index of the syntax in our order of preference.
         interface_id transfer_syntax{};
     };
     /// What became of a leg, and what a client that is refused is told: in a bind_nak or in a

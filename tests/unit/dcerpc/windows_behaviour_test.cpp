@@ -280,14 +280,19 @@ TEST_CASE("windows: one PDU makes one context for an interface, whatever was mad
           std::vector{accepted(), accepted()});
 }
 
-// A client of Windows offers NDR and NDR64 in a context each and expects one of them.
-TEST_CASE("windows: of contexts for one interface the one with the better syntax is taken") {
+// A client of Windows offers NDR and NDR64 in a context each and expects one of them. Ours has it
+// in the order it prefers.
+TEST_CASE("windows: of contexts for one interface the first that fits is taken") {
     world w;
     w.offered[0].transfer_syntaxes = {ndr64, ndr20};
-    CHECK(w.ack(bind_of({{0, mgmt, {ndr20}}, {1, mgmt, {ndr64}}, {2, mgmt, {feature_syntax(3)}}}))
-              .results == std::vector{rejected(provider_reason::transfer_syntaxes_not_supported),
-                                      context_result{context_answer::acceptance, 0, ndr64},
-                                      agreed(3)});
+    const auto other = rejected(provider_reason::transfer_syntaxes_not_supported);
+    const context_result in_ndr64{context_answer::acceptance, 0, ndr64};
+    const presentation_context narrow{0, mgmt, {ndr20}}, wide{1, mgmt, {ndr64}};
+    CHECK(w.ack(bind_of({narrow, wide, {2, mgmt, {feature_syntax(3)}}})).results ==
+          std::vector{accepted(), other, agreed(3)});
+    world v;
+    v.offered[0].transfer_syntaxes = {ndr20, ndr64};
+    CHECK(v.ack(bind_of({wide, narrow})).results == std::vector{in_ndr64, other});
 }
 
 // no_auth_bind_time_none_simple, _none_ignore_additional, _only_first, _twice,

@@ -323,9 +323,9 @@ RPCH_DECL bool server_association::contradicts(const bind& asked) const noexcept
     });
 }
 
-/// Answers the contexts of a bind or alter_context. Of those for one interface the one whose
-/// transfer syntax we like best is accepted, the others are not, as Windows does: a client that
-/// offers each syntax in a context of its own learns which one to use.
+/// Answers the contexts of a bind or alter_context. Of those for one interface the first that
+/// fits is accepted, the others are not, as Windows does: a client that offers each syntax in a
+/// context of its own learns which one to use. Its order is its preference.
 RPCH_DECL std::vector<context_result> server_association::negotiate(const bind& asked) {
     std::vector<match> found;
     found.reserve(asked.contexts.size());
@@ -341,11 +341,10 @@ RPCH_DECL std::vector<context_result> server_association::negotiate(const bind& 
             continue;
         }
         const auto is_better = [&](std::size_t j) {
-            return found[j].interface == found[i].interface &&
-                   std::pair(found[j].rank, j) < std::pair(found[i].rank, i);
+            return found[j].interface == found[i].interface;
         };
         bool is_beaten = false;
-        for (std::size_t j = 0; j < found.size() && !is_beaten; ++j) is_beaten = is_better(j);
+        for (std::size_t j = 0; j < i && !is_beaten; ++j) is_beaten = is_better(j);
         if (is_beaten && found[i].interface != SIZE_MAX)
             found[i].reason = provider_reason::transfer_syntaxes_not_supported;
         if (is_beaten || found[i].interface == SIZE_MAX)
@@ -375,7 +374,7 @@ server_association::find_match(const presentation_context& asked) const noexcept
     const auto syntax = std::find_first_of(ours.begin(), ours.end(), theirs.begin(), theirs.end());
     if (syntax == ours.end()) return {provider_reason::transfer_syntaxes_not_supported};
     return {provider_reason::not_specified, static_cast<std::size_t>(found - offered_.begin()),
-            static_cast<std::size_t>(syntax - ours.begin()), *syntax};
+            *syntax};
 }
 
 RPCH_DECL context_result server_association::accept(const presentation_context& asked,
