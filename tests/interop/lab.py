@@ -267,8 +267,9 @@ class Lab:
             valid_ports = '127.0.0.1:%d;127.0.0.1:%d' % (self.http, self.epmap_http)
         words = ['proxy', '--listen', '127.0.0.1:0', '--valid-ports', valid_ports, '--auth', auth]
         words += ['--cert', self.certificate(), '--key', self.path('key.pem')] if tls else ['--allow-plain']
-        if auth == 'basic':
-            words += ['--users', self.users(password)]
+        if auth != 'none':
+            more_words = ('--ntlm',) if 'ntlm' in auth or 'negotiate' in auth else ()
+            words += ['--users', self.users(password, *more_words)]
         self.port, = self.start(*words, *more, listeners=1)
         self.at = '127.0.0.1:%d' % self.port
 

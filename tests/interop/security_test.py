@@ -116,6 +116,42 @@ def answered(result):
     expect(code == 0 and 'ok: ' in said, 'the client said: ' + said)
 
 
+def both_layers(lab, *words, http_password=PASSWORD, tls=()):
+    return impacket(lab, '--proxy', lab.at, '--target', '127.0.0.1:%d' % lab.http, '--http-auth', 'ntlm', '--http-user',
+                    USER, '--http-password', http_password, '--rpc-level', 'privacy', *tls, *words)
+
+
+@case('impacket')
+def impacket_ntlm_at_the_proxy_and_at_the_server(lab):
+    protected(lab, 'ntlm', 'privacy')
+    lab.proxy(auth='basic,ntlm')
+    answered(both_layers(lab, '--bytes', '100000'))
+    code, said = both_layers(lab, http_password='other')
+    expect(code == 1, 'a wrong password at the proxy was good enough: ' + said)
+
+
+@case('impacket', 'openssl')
+def impacket_ntlm_at_both_over_tls(lab):
+    protected(lab, 'ntlm', 'privacy')
+    lab.proxy(auth='ntlm', tls=True)
+    answered(both_layers(lab, '--bytes', '100000', tls=('--tls',)))
+
+
+@case('openssl')
+def our_client_ntlm_at_the_proxy_and_at_the_server(lab):
+    protected(lab, 'ntlm,negotiate', 'privacy')
+    for tls in (False, True):
+        lab.proxy(auth='basic,ntlm,negotiate', tls=tls)
+        binding = 'ncacn_http:127.0.0.1[%d,RpcProxy=%s,HttpUseTls=%s]' % (lab.http, lab.at, 'true' if tls else 'false')
+        ca = ('--ca', lab.path('cert.pem')) if tls else ()
+        for http in ('ntlm', 'negotiate'):
+            for rpc in ('ntlm', 'negotiate'):
+                code, said = call(lab, binding, '--auth', http, '--rpc-auth', rpc, *ca)
+                expect(code == 0 and said.strip() == '2a000000', '%s at the proxy, %s: %s' % (http, rpc, said))
+            code, said = call(lab, binding, '--auth', http, '--rpc-auth', 'ntlm', *ca, password='other')
+            expect(code == 1 and ('401' in said or 'credentials' in said), 'wrong password, %s: %s' % (http, said))
+
+
 @case('impacket')
 def impacket_wrong_password(lab):
     protected(lab, 'ntlm', 'integrity')
