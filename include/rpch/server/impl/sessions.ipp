@@ -51,7 +51,9 @@ RPCH_DECL void virtual_connection::opened() {
 RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
     const std::size_t size = pdu.view.size();
     if (auto& association = calls_.association(); !association.is_bound())
-        association.set_origin(machine().association_group().to_hex());
+        // Not by the AssociationGroupId (2.2.3.5.13): Samba's client makes one for each virtual
+        // connection, and then joins the group of another.
+        association.set_origin("ncacn_http");
     if (!association_ended_) association_ended_ = calls_.on_pdu(pdu.view, self());
     withheld_ += size;
 }
