@@ -172,6 +172,11 @@ void make_slow_to_drain(random& r, plan& p) {
         each.at_once = static_cast<std::uint32_t>(r.between(10, 30));
         each.pause_ms = 0;
     }
+    // At another proxy each time it is the server that has to keep the third one back: IN_R1/A2
+    // names a channel that becomes the server's own only with B1, behind all the first one holds.
+    if (!r.once_in(2)) return;
+    p.in_balance = balance::always_other;
+    while (p.proxies.size() < 3) p.proxies.push_back(p.proxies.front());
 }
 
 /// A server that ends OUT-T as soon as OUT_R1/A9 is out, as nothing comes behind it. No
@@ -265,6 +270,33 @@ void make_lopsided(random& r, plan& p) {
     }
 }
 
+/// More answers are open than the reserve of an IN channel has acknowledgements for, an OUT channel
+/// that lasts lets them come, and the IN channel's successor is long in coming: nothing is left of
+/// the predecessor but the room of IN_R*/A5.
+void make_hungry(random& r, plan& p) {
+    constexpr std::uint32_t shortest = 131'072;
+    constexpr std::uint64_t enough = 6; // each takes megabytes of answers
+    p.recycles = std::min(p.recycles, enough);
+    p.successor_us = 20'000'000;
+    p.answer_us = 0;
+    for (proxy_plan& each : p.proxies) {
+        each.out.receive_window = 65'536;
+        each.out.channel_lifetime = 1U << 30U;
+    }
+    for (client_plan& each : p.clients) {
+        each.machine.receive_window = limits::receive_window_min;
+        each.machine.in_lifetime = shortest;
+        each.machine.replace_in_below = 1;
+        each.out_fragment = limits::receive_window_min / 2;
+        each.request_bytes = 1000;
+        each.answer_bytes = 60'000;
+        each.at_once = static_cast<std::uint32_t>(r.between(60, 150));
+        each.pause_ms = 0;
+        each.long_pause_once_in = 0;
+        each.take_us = 0;
+    }
+}
+
 } // namespace
 
 plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
@@ -280,6 +312,8 @@ plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
         make_slow_to_drain(rare, p);
     else if (rare.once_in(24))
         make_hasty(rare, p);
+    else if (rare.once_in(24))
+        make_hungry(rare, p);
     return p;
 }
 
