@@ -85,6 +85,7 @@ FAULTS = [
      "    static_cast<void>(now);\n    static_cast<void>(kind);\n    static_cast<void>(last);\n    if (elsewhere) {"),
     ("outbound proxy: acknowledgements are dropped while it drains", OUTBOUND, "    if (ack.channel_cookie != out_channel_) return {}; // foreign", "    if (ack.channel_cookie != out_channel_ || is_draining()) return {}; // foreign"),
     ("outbound proxy: draining does not end when nothing was left", OUTBOUND, "    return end_if_drained(now, out);\n}\n\n/// 3.2.4.5.8", "    static_cast<void>(out);\n    return {};\n}\n\n/// 3.2.4.5.8"),
+    ("outbound proxy: draining has no deadline", OUTBOUND, "    deadlines_.set(wait::replacement, now + settings_.replacement_wait);\n    return end_if_drained", "    return end_if_drained"),
     ("outbound proxy: does not switch (OUT_R2)", OUTBOUND, "    out.push_back(action::promote{leg::out_http});\n", ""),
     ("outbound proxy: does not wait for the socket before it switches", OUTBOUND, "    if (!is_draining() || sending_.queued_bytes() != 0 || sending_.unwritten() != 0) return {};\n", "    if (!is_draining() || sending_.queued_bytes() != 0) return {};\n"),
     ("outbound proxy: draining does not end when all is written", OUTBOUND, "    if (const auto failure = end_if_drained(now, out)) return end(failure, leg::out_http, out);\n    return {};\n", "    static_cast<void>(now);\n    return {};\n"),

@@ -495,6 +495,18 @@ void request_party<Machine>::promoted(leg which) {
 }
 
 template <class Machine>
+void request_party<Machine>::failed(std::error_code, leg) {
+    check_draining(); // whatever has ended it
+    leave_table();
+}
+
+template <class Machine>
+void request_party<Machine>::check_draining() {
+    if (drains_since_ && this->now() - *drains_since_ > rpch::limits::replacement_wait)
+        this->world_.wrong(this->name() + ": drains beyond the deadline");
+}
+
+template <class Machine>
 void request_party<Machine>::check() {
     const Machine& m = this->machine();
     const auto& got = m.received();
@@ -518,6 +530,14 @@ void request_party<Machine>::check() {
     this->world_.seen_.most_queued =
         std::max<std::uint64_t>(this->world_.seen_.most_queued, queued);
     if constexpr (!is_in) {
+        using enum channel::outbound_proxy::state;
+        check_draining();
+        if (m.current() < draining_r1 || m.current() > draining)
+            drains_since_.reset();
+        else if (!drains_since_) {
+            drains_since_ = this->now();
+            this->world_.on_draining();
+        }
         auto& known = this->world_.vc(this->vc()).out_channels[channel_];
         if (known.lifetime != 0) known.put = known.lifetime - this->output_left(leg::out_http);
         // CONN/A3, pings it was not told of, and the last PDU.

@@ -4,6 +4,7 @@
 #define RPCH_TESTS_SIM_PARTIES_HPP
 
 #include <map>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -117,7 +118,7 @@ class request_party final : public driver<Machine> {
     void opened() override;
     void promoted(leg which) override;
     void settled() override;
-    void failed(std::error_code, leg) override { leave_table(); }
+    void failed(std::error_code, leg) override;
     void check() override;
 
   private:
@@ -127,6 +128,7 @@ class request_party final : public driver<Machine> {
     template <class FirstPdu>
     bool place_successor(const FirstPdu& first);
     void leave_table();
+    void check_draining();
 
     request_head head_;
     std::uint64_t channel_;
@@ -134,6 +136,7 @@ class request_party final : public driver<Machine> {
     bool banner_done_ = false;
     bool in_table_ = false;
     std::uint32_t waiting_ = none;
+    std::optional<time_point> drains_since_; ///< OUT only.
     static constexpr std::uint32_t none = 0xFFFF'FFFF;
 };
 

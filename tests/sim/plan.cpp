@@ -77,6 +77,7 @@ std::string_view name(fault f) noexcept {
     case fault::server_closes: return "server closes";
     case fault::client_closes: return "client closes";
     case fault::stall: return "stall";
+    case fault::client_stalls: return "client stalls";
     }
     return "unknown";
 }
@@ -139,11 +140,12 @@ plan draw_usual(random& r) {
     const bool faulty = r.once_in(3);
     const bool gentle = r.once_in(4);
     if (!faulty && !gentle) return p;
+    constexpr auto usual_kinds = static_cast<std::uint64_t>(fault::client_stalls);
     const std::uint64_t count = faulty && r.once_in(2) ? r.between(2, 5) : 1;
     for (std::uint64_t i = 0; i < count; ++i) {
         // Often early, sometimes late.
         const std::uint64_t about = std::uint64_t{1} << r.between(4, 15);
-        auto what = static_cast<fault>(r.below(fault_kinds));
+        auto what = static_cast<fault>(r.below(usual_kinds));
         const fault harmless[] = {fault::proxy_drains, fault::proxy_refuses, fault::stall};
         if (!faulty) what = r.pick(harmless);
         p.faults.push_back({r.between(about / 2, about), what});
@@ -270,6 +272,14 @@ void make_lopsided(random& r, plan& p) {
     }
 }
 
+/// A client stops while a predecessor of OUT-H still writes: only a deadline ends that one, since
+/// the server has let go of it and a full socket is no failure.
+void make_client_stop(random& r, plan& p) {
+    make_hasty(r, p);
+    p.clients.resize(1);
+    p.faults = {{r.between(100, 3000), fault::client_stalls}};
+}
+
 /// More answers are open than the reserve of an IN channel has acknowledgements for, an OUT channel
 /// that lasts lets them come, and the IN channel's successor is long in coming: nothing is left of
 /// the predecessor but the room of IN_R*/A5.
@@ -314,6 +324,8 @@ plan draw_plan(std::uint64_t seed, std::uint64_t recycles) {
         make_hasty(rare, p);
     else if (rare.once_in(24))
         make_hungry(rare, p);
+    else if (rare.once_in(24))
+        make_client_stop(rare, p);
     return p;
 }
 

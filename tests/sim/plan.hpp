@@ -31,9 +31,10 @@ enum class fault : std::uint8_t {
     server_dies,
     server_closes, ///< Its upper layer closes a virtual connection.
     client_closes, ///< The same at the other end, with calls open.
-    stall,         ///< All that goes to one process waits for some time.
+    stall,         ///< All that goes to a proxy or the server waits for some time.
+    client_stalls, ///< A client, beyond every deadline, as soon as a predecessor of OUT drains.
 };
-inline constexpr std::size_t fault_kinds = 12;
+inline constexpr std::size_t fault_kinds = 13;
 [[nodiscard]] std::string_view name(fault f) noexcept;
 
 struct planned_fault {

@@ -95,7 +95,11 @@ rpch::rts::cookie world::fresh_cookie() {
 
 void world::step() {
     if (++seen_.steps > steps_max) return wrong("it does not end");
-    while (next_fault_ < plan_.faults.size() && plan_.faults[next_fault_].at_step <= seen_.steps)
+    const bool drains = std::exchange(drains_, false);
+    const auto is_due = [&](const planned_fault& f) {
+        return f.at_step <= seen_.steps && (drains || f.what != fault::client_stalls);
+    };
+    while (next_fault_ < plan_.faults.size() && is_due(plan_.faults[next_fault_]))
         inject(plan_.faults[next_fault_++]);
     seen_.most_events = std::max<std::uint64_t>(seen_.most_events, time.waiting());
     const event e = time.next();
@@ -435,6 +439,15 @@ void world::inject(const planned_fault& f) {
         for (connection* each : up)
             for (std::size_t side = 0; side < 2; ++side)
                 if (each->process[side] == to) each->pipes[1 - side].stalled_until = until;
+        break;
+    }
+    case fault::client_stalls: {
+        const auto client = static_cast<int>(draw.below(clients_.size()));
+        harm_all();
+        const time_point until = now() + std::chrono::minutes{draw.between(20, 40)};
+        for (connection* each : up)
+            if (each->process[0] == -1 - client)
+                each->pipes[0].stalled_until = each->pipes[1].stalled_until = until;
         break;
     }
     }

@@ -153,6 +153,8 @@ class world {
     void on_client_ended(client_party& which);
     /// The client's upper layer has nothing more to do.
     [[nodiscard]] bool is_done(std::uint32_t client) const;
+    /// A predecessor of OUT-H has something left to drain.
+    void on_draining() noexcept { drains_ = true; }
     void on_recycled(std::uint32_t vc, recycle kind);
     void on_progress(std::uint32_t client);
     void on_machine_ended(std::uint32_t vc, const std::string& who, rpch::channel::leg where,
@@ -207,6 +209,7 @@ class world {
     std::vector<attempt> attempts_;
     std::vector<client_state> clients_;
     std::size_t next_fault_ = 0;
+    bool drains_ = false; ///< Since the last event.
     time_point last_refusal_{};
     std::string fault_;
 };
