@@ -91,7 +91,8 @@ TEST_CASE("NDR64: enumerated types are 32 bits wide, 2.2.5.2") {
     CHECK(wire(color::green, byte_order::little, transfer_syntax::ndr20) == hex("0200"));
     CHECK(wire(color::green, byte_order::big) == hex("00000002"));
     returns(color::red);
-    ndr::decoder big(test::hex("00000100"), byte_order::little, transfer_syntax::ndr64);
+    const auto above = test::hex("00000100");
+    ndr::decoder big(above, byte_order::little, transfer_syntax::ndr64);
     color out{};
     CHECK_FALSE(ndr::get_whole(big, out)); // 65536 is no value of the type
     CHECK(big.error() == errc::ndr_range);
