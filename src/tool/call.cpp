@@ -80,52 +80,63 @@ std::optional<std::string> password_of(const std::string& user, const std::strin
     return password;
 }
 
+/// Who the client is to the RPC server: the user of the proxy, unless there is one of its own.
+/// @param shared  the password that was read for the proxy, if it was.
 /// @return what is wrong, or nothing.
 std::string apply_rpc(const credentials_options& from, const std::optional<std::string>& shared,
                       rpch::client_options& to) {
-    initiator_choice choice{from.rpc_auth, from.rpc_user.empty() ? from.user : from.rpc_user, {}};
+    const bool other_user = !from.rpc_user.empty();
+    initiator_choice choice{from.rpc_auth, other_user ? from.rpc_user : from.user, {}};
     std::string why;
     if (!choice.user.empty()) {
-        const bool own = !from.rpc_user.empty() || !from.rpc_password_file.empty() || !shared;
-        const auto password =
-            own ? password_of(choice.user,
-                              from.rpc_password_file.empty() && from.rpc_user.empty()
-                                  ? from.password_file
-                                  : from.rpc_password_file,
-                              from.rpc_user.empty() ? "RPCH_PASSWORD" : "RPCH_RPC_PASSWORD", why)
-                : shared;
+        std::optional<std::string> password = shared;
+        if (other_user || !from.rpc_password_file.empty())
+            password = password_of(choice.user, from.rpc_password_file,
+                                   other_user ? "RPCH_RPC_PASSWORD" : "RPCH_PASSWORD", why);
+        else if (!shared)
+            password = password_of(choice.user, from.password_file, "RPCH_PASSWORD", why);
         if (!password) return why;
-        choice.password = *password;
+        choice.password = std::move(*password);
     }
     to.rpc_security = make_initiator(choice, why);
-    rpch::core::wipe(choice.password);
     to.rpc_level = parse_level(from.auth_level).value();
     to.rpc_target = from.target;
     return why;
+}
+
+/// @param password  receives that of the user, if it was asked for.
+/// @return what is wrong, or nothing.
+std::string apply_http(const credentials_options& from, bool with_rpc,
+                       std::optional<std::string>& password, rpch::client_options& to) {
+    if (from.auth == "none" && !from.user.empty() && !with_rpc)
+        return "--auth none and --user contradict each other";
+    if (from.auth == "none" || (from.auth.empty() && from.user.empty())) return {};
+    // Negotiate without a user takes the ticket cache of Kerberos.
+    if (from.user.empty() && from.auth != "negotiate")
+        return "--auth " + from.auth + " needs --user";
+    std::string why;
+    if (!from.user.empty()) {
+        password = password_of(from.user, from.password_file, "RPCH_PASSWORD", why);
+        if (!password) return why;
+    }
+    if (from.auth == "ntlm" || from.auth == "negotiate") {
+        to.http_auth = from.auth == "ntlm" ? rpch::http_authentication::ntlm
+                                           : rpch::http_authentication::negotiate;
+        to.http_initiator = make_initiator({from.auth, from.user, password.value_or("")}, why);
+        return why;
+    }
+    to.http_auth = rpch::http_authentication::basic;
+    to.http_user = from.user;
+    to.http_password = *password;
+    return {};
 }
 
 /// @return what is wrong, or nothing.
 std::string apply(const credentials_options& from, rpch::client_options& to) {
     const bool with_rpc = !from.rpc_auth.empty() && from.rpc_auth != "none";
     std::optional<std::string> password;
-    std::string why;
-    if (!from.user.empty() && (from.auth != "none" || !with_rpc)) {
-        if (from.auth == "none") return "--auth none and --user contradict each other";
-        password = password_of(from.user, from.password_file, "RPCH_PASSWORD", why);
-        if (!password) return why;
-        if (from.auth == "ntlm" || from.auth == "negotiate") {
-            to.http_auth = from.auth == "ntlm" ? rpch::http_authentication::ntlm
-                                               : rpch::http_authentication::negotiate;
-            to.http_initiator = make_initiator({from.auth, from.user, *password}, why);
-            if (!to.http_initiator) return why;
-        } else {
-            to.http_auth = rpch::http_authentication::basic;
-            to.http_user = from.user;
-            to.http_password = *password;
-        }
-    } else if (from.user.empty() && (from.auth == "basic" || from.auth == "ntlm"))
-        return "--auth " + from.auth + " needs --user";
-    if (with_rpc) why = apply_rpc(from, password, to);
+    std::string why = apply_http(from, with_rpc, password, to);
+    if (why.empty() && with_rpc) why = apply_rpc(from, password, to);
     if (password) rpch::core::wipe(*password);
     if (!why.empty()) return why;
     to.tls.ca_file = from.ca;

@@ -147,6 +147,7 @@ void add_credentials(CLI::App& app, tool::credentials_options& o) {
                    "file with that user's password; else RPCH_RPC_PASSWORD, else a prompt")
         ->needs(rpc_auth);
     app.add_option("--auth-level", o.auth_level, "how calls are protected with --rpc-auth")
+        ->needs(rpc_auth)
         ->check(CLI::IsMember({"connect", "packet", "integrity", "privacy"}))
         ->capture_default_str();
     app.add_option("--target", o.target,

@@ -40,6 +40,8 @@ int run_proxy(const proxy_options& options) {
     if (!where) return refuse("--listen wants ADDRESS:PORT, not '" + options.listen + "'");
 
     std::shared_ptr<rpch::transport::tls_context> tls;
+    if (!options.front.keytab.empty() && !uses_keytab(options.front.auth))
+        return refuse("--keytab is for --auth negotiate");
     std::shared_ptr<file_accounts> accounts;
     std::string why = apply(options.front, settings, tls, accounts);
     if (!why.empty()) return refuse(why);

@@ -1,5 +1,6 @@
 #include "rpc_security.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -113,7 +114,10 @@ std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std
         }
         kerberos = std::make_shared<rpch::transport::kerberos_acceptor>(
             rpch::transport::kerberos_server_settings{.keytab = choice.keytab});
-        return true;
+        if (kerberos->accept({})) return true; // it reads the keytab; better now than at a call
+        why = option + ": no key in " +
+              (choice.keytab.empty() ? "the system's keytab" : choice.keytab);
+        return false;
     };
     for (const std::string& scheme : choice.schemes) {
         const bool negotiate = scheme == "negotiate";
@@ -140,6 +144,12 @@ std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std
         out.list.push_back(std::make_shared<rpch::auth::spnego_acceptor>(std::move(inside)));
     }
     return out;
+}
+
+bool uses_keytab(const std::vector<std::string>& schemes) {
+    return std::any_of(schemes.begin(), schemes.end(), [](const std::string& scheme) {
+        return scheme == "kerberos" || scheme == "negotiate";
+    });
 }
 
 std::shared_ptr<rpch::auth::security_initiator> make_initiator(const initiator_choice& choice,

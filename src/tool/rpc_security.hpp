@@ -12,6 +12,7 @@
 #include <rpch/auth/ntlm.hpp>
 #include <rpch/auth/security_context.hpp>
 #include <rpch/auth/users_file.hpp>
+#include <rpch/core/secret.hpp>
 
 namespace tool {
 
@@ -45,12 +46,16 @@ struct acceptors {
 std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std::string& option,
                                         std::string& why);
 
-/// Who a client is.
+/// @return whether one of the schemes can use a keytab.
+bool uses_keytab(const std::vector<std::string>& schemes);
+
+/// Who a client is. Wiped when it goes.
 struct initiator_choice {
     std::string scheme; ///< ntlm, negotiate, kerberos
     std::string user;   ///< UTF-8: `name`, `DOMAIN\name` or `name@domain`; empty for Kerberos'
                         ///< ticket cache.
     std::string password;
+    ~initiator_choice() { rpch::core::wipe(password); }
 };
 /// @return the provider; on error null, and `why` explains.
 std::shared_ptr<rpch::auth::security_initiator> make_initiator(const initiator_choice& choice,

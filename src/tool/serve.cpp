@@ -57,6 +57,9 @@ int run_serve(const serve_options& options) {
         return refuse("--cert, --key, --auth and --allow-plain are for --https");
     if (options.https.empty() && options.rpc_auth.empty() && !options.front.users.empty())
         return refuse("--users is for --https and for --rpc-auth");
+    if (!options.front.keytab.empty() && !uses_keytab(options.rpc_auth) &&
+        !uses_keytab(options.front.auth))
+        return refuse("--keytab is for --rpc-auth kerberos or negotiate, and --auth negotiate");
     std::string wrong_security;
     const auto security =
         make_acceptors({options.rpc_auth, options.front.users, options.front.keytab}, "--rpc-auth",
@@ -125,6 +128,7 @@ int run_serve(const serve_options& options) {
                             },
                         .reload =
                             [&] {
+                                if (options.front.users.empty()) return;
                                 std::string bad;
                                 for (const auto& each : {security->accounts, http_accounts})
                                     if (each && bad.empty()) bad = each->read();
