@@ -20,44 +20,16 @@
 #include <rpch/transport/kerberos.hpp>
 #include <rpch/transport/ntlm_environment.hpp>
 
+#include "gss_support.hpp"
+
 using namespace rpch;
 using namespace rpch::auth;
+using namespace test;
 using namespace rpch::transport;
 
 namespace {
 
-using bytes = std::vector<std::byte>;
 using level = authentication_level;
-
-void require(bool holds, const std::string& what) {
-    if (!holds) throw std::runtime_error(what);
-}
-bytes copy(byte_view in) { return bytes(in.begin(), in.end()); }
-bytes text(std::string_view in) { return copy(core::as_bytes(in)); }
-gss_buffer_desc buffer(byte_view in) {
-    return {in.size(), const_cast<std::byte*>(in.data())}; // GSSAPI reads it only
-}
-bytes take(gss_buffer_desc& from) {
-    const bytes out = copy(std::as_bytes(std::span(static_cast<char*>(from.value), from.length)));
-    OM_uint32 minor = 0;
-    gss_release_buffer(&minor, &from);
-    return out;
-}
-std::string words(OM_uint32 major, OM_uint32 minor) {
-    std::string out;
-    for (const auto& [code, kind] :
-         {std::pair{major, GSS_C_GSS_CODE}, std::pair{minor, GSS_C_MECH_CODE}}) {
-        OM_uint32 ignored = 0;
-        OM_uint32 more = 0;
-        gss_buffer_desc one{};
-        gss_display_status(&ignored, code, kind, GSS_C_NO_OID, &more, &one);
-        out += std::string(core::as_text(take(one))) + "; ";
-    }
-    return out;
-}
-void succeeded(OM_uint32 major, OM_uint32 minor, const std::string& what) {
-    require(!GSS_ERROR(major), what + ": " + words(major, minor));
-}
 
 gss_OID_desc spnego_oid{6, const_cast<char*>("\x2b\x06\x01\x05\x05\x02")};
 

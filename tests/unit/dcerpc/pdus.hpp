@@ -84,6 +84,13 @@ inline bytes encoded(const rpch::dcerpc::call_notice& p, rpch::dcerpc::pdu_type 
     return out;
 }
 
+/// A co_cancel or an orphaned for a call.
+inline bytes notice(rpch::dcerpc::pdu_type type, std::uint32_t call_id) {
+    rpch::dcerpc::call_notice p;
+    p.header = {.flags = whole, .call_id = call_id};
+    return encoded(p, type);
+}
+
 /// The next PDU of a machine; empty if there is none.
 template <class Machine>
 bytes next_output(Machine& m) {

@@ -52,12 +52,6 @@ test::bytes request_for(std::uint32_t id, const test::bytes& stub = {},
     return test::encoded(r);
 }
 
-test::bytes notice(pdu_type type, std::uint32_t id) {
-    call_notice p;
-    p.header = {.flags = test::whole, .call_id = id};
-    return test::encoded(p, type);
-}
-
 struct parsed_fault {
     std::uint32_t call_id;
     rpc_status status;
@@ -384,14 +378,15 @@ TEST_CASE("server association: a client that makes faults and reads none is clos
 
 TEST_CASE("server association: cancels are told once, after the call they belong to") {
     bound_server s;
-    REQUIRE_FALSE(s.take(notice(pdu_type::co_cancel, 1))); // no such call: it crossed the answer
+    REQUIRE_FALSE(
+        s.take(test::notice(pdu_type::co_cancel, 1))); // no such call: it crossed the answer
     REQUIRE_FALSE(s.take(request_for(1, {}, pfc::first_frag)));
-    REQUIRE_FALSE(s.take(notice(pdu_type::co_cancel, 1)));
+    REQUIRE_FALSE(s.take(test::notice(pdu_type::co_cancel, 1)));
     CHECK(s.events.empty());
     REQUIRE_FALSE(s.take(request_for(1, {}, pfc::last_frag)));
     REQUIRE(s.events.size() == 2);
     CHECK(std::get<call_cancelled>(s.events[1]).call_id == 1);
-    REQUIRE_FALSE(s.take(notice(pdu_type::co_cancel, 1)));
+    REQUIRE_FALSE(s.take(test::notice(pdu_type::co_cancel, 1)));
     CHECK(s.events.size() == 2);
     REQUIRE_FALSE(s.machine.respond(1, {}));
     CHECK(decode_response(s.output())->cancel_count == 1); // of the whole request
@@ -401,7 +396,7 @@ TEST_CASE("server association: cancels are told once, after the call they belong
     REQUIRE(s.events.size() == 4);
     CHECK(std::get<call_cancelled>(s.events[3]).call_id == 2);
     REQUIRE_FALSE(s.take(request_for(3)));
-    REQUIRE_FALSE(s.take(notice(pdu_type::co_cancel, 3)));
+    REQUIRE_FALSE(s.take(test::notice(pdu_type::co_cancel, 3)));
     CHECK(std::get<call_cancelled>(s.events.at(5)).call_id == 3);
 }
 
@@ -411,15 +406,15 @@ TEST_CASE("server association: orphaned drops a call wherever it is, if that was
         {{0, test::rpcecho, {ndr20}},
          {1, test::rpcecho, {feature_syntax(bind_feature::keep_connection_on_orphan)}}}))));
     s.output();
-    REQUIRE_FALSE(s.take(notice(pdu_type::orphaned, 77)));
+    REQUIRE_FALSE(s.take(test::notice(pdu_type::orphaned, 77)));
     REQUIRE_FALSE(s.take(request_for(1, test::pattern(8), pfc::first_frag))); // arriving
-    REQUIRE_FALSE(s.take(notice(pdu_type::orphaned, 1)));
+    REQUIRE_FALSE(s.take(test::notice(pdu_type::orphaned, 1)));
     CHECK(s.machine.calls() == 0);
     CHECK(s.events.empty());
 
     REQUIRE_FALSE(s.take(request_for(2))); // executing
-    REQUIRE_FALSE(s.take(notice(pdu_type::orphaned, 2)));
-    REQUIRE_FALSE(s.take(notice(pdu_type::orphaned, 2)));
+    REQUIRE_FALSE(s.take(test::notice(pdu_type::orphaned, 2)));
+    REQUIRE_FALSE(s.take(test::notice(pdu_type::orphaned, 2)));
     REQUIRE(s.events.size() == 2);
     CHECK(std::get<call_orphaned>(s.events[1]).call_id == 2);
     CHECK(s.machine.calls() == 1);
@@ -432,12 +427,12 @@ TEST_CASE("server association: orphaned drops a call wherever it is, if that was
     REQUIRE_FALSE(s.machine.respond(3, test::pattern(9000)));
     REQUIRE_FALSE(s.machine.respond(4, {}));
     s.output();
-    REQUIRE_FALSE(s.take(notice(pdu_type::orphaned, 3)));
+    REQUIRE_FALSE(s.take(test::notice(pdu_type::orphaned, 3)));
     CHECK(decode_response(s.output())->header.call_id == 4);
     CHECK_FALSE(s.machine.has_output());
 
     REQUIRE_FALSE(s.take(request_for(5)));
-    REQUIRE_FALSE(s.take(notice(pdu_type::orphaned, 5)));
+    REQUIRE_FALSE(s.take(test::notice(pdu_type::orphaned, 5)));
     CHECK_FALSE(s.machine.fault(5, rpc_status::nca_fault_cancel));
     CHECK_FALSE(s.machine.has_output());
 }

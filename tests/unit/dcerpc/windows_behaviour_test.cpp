@@ -136,11 +136,6 @@ test::bytes request_of(std::uint32_t id, std::uint8_t flags = test::whole,
     r.stub = stub;
     return test::encoded(r);
 }
-test::bytes notice(pdu_type type, std::uint32_t id) {
-    call_notice p;
-    p.header = {.flags = test::whole, .call_id = id};
-    return test::encoded(p, type);
-}
 
 context_result accepted() { return {context_answer::acceptance, 0, ndr20}; }
 context_result rejected(provider_reason why) {
@@ -395,10 +390,10 @@ TEST_CASE("windows: cancelling and giving up do nothing to a request that is not
     for (const auto type : {pdu_type::co_cancel, pdu_type::orphaned})
         for (const std::uint8_t flags : {std::uint8_t{0}, mpx}) {
             bound w(flags);
-            CHECK_FALSE(w.take(notice(type, 3)));
+            CHECK_FALSE(w.take(test::notice(type, 3)));
             CHECK(w.said().empty());
             CHECK_FALSE(w.take(request_of(1, pfc::first_frag)));
-            CHECK_FALSE(w.take(notice(type, 1)));
+            CHECK_FALSE(w.take(test::notice(type, 1)));
             CHECK(w.said().empty());
             CHECK_FALSE(w.take(request_of(1, pfc::last_frag)));
             CHECK(w.answered() == "response 1 context 1 cancels 0");
