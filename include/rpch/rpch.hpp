@@ -128,6 +128,7 @@
 #include <rpch/transport/tls_context.hpp>
 #include <rpch/transport/tls_engine.hpp>
 #include <rpch/transport/trust_store.hpp>
+#include <rpch/transport/users_file.hpp>
 #include <rpch/version.hpp>
 
 #endif

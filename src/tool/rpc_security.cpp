@@ -1,8 +1,6 @@
 #include "rpc_security.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include <rpch/core/secret.hpp>
 #include <rpch/transport/kerberos.hpp>
 #include <rpch/transport/ntlm_environment.hpp>
+#include <rpch/transport/users_file.hpp>
 
 namespace tool {
 
@@ -66,12 +65,9 @@ std::string computer_name() {
 } // namespace
 
 std::string file_accounts::read() {
-    std::ifstream file(path_, std::ios::binary);
-    if (!file) return "cannot open the users file " + path_;
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    std::size_t line = 0;
-    auto users = rpch::auth::users_file::parse(text, &line);
-    if (!users) return "users file, line " + std::to_string(line) + ": " + users.error().message();
+    std::string why;
+    auto users = rpch::transport::read_users_file(path_, &why);
+    if (!users) return why;
     const auto fresh = std::make_shared<const rpch::auth::users_file>(std::move(*users));
     const std::lock_guard lock(mutex_);
     users_ = fresh;

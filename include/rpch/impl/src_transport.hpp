@@ -44,5 +44,6 @@
 #include <rpch/transport/impl/tls_context.ipp>
 #include <rpch/transport/impl/tls_engine.ipp>
 #include <rpch/transport/impl/trust_store.ipp>
+#include <rpch/transport/impl/users_file.ipp>
 
 #endif

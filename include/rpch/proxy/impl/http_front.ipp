@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include <rpch/auth/http_handshake.hpp>
 #include <rpch/proxy/backend.hpp>
 #include <rpch/proxy/sessions.hpp>
 #include <rpch/transport/random.hpp>
+#include <rpch/transport/users_file.hpp>
 
 #include <asio/dispatch.hpp>
 
@@ -28,14 +27,8 @@ read_access_rules(const std::string& valid_ports_text, const std::string& users_
     if (!targets) return explain("ValidPorts: cannot read the entry '" + bad_entry + "'");
     rules->targets = std::move(*targets);
     if (!users_path.empty()) {
-        std::ifstream file(users_path, std::ios::binary);
-        if (!file) return explain("cannot open the users file " + users_path);
-        const std::string text{std::istreambuf_iterator<char>(file), {}};
-        std::size_t line = 0;
-        auto users = auth::users_file::parse(text, &line);
-        if (!users)
-            return explain("users file, line " + std::to_string(line) + ": " +
-                           users.error().message());
+        auto users = transport::read_users_file(users_path, why);
+        if (!users) return fail(users.error());
         rules->users = std::move(*users);
     }
     return std::shared_ptr<const access_rules>(std::move(rules));
