@@ -38,15 +38,26 @@ struct connection_info {
     std::shared_ptr<context_handles> handles{};
 };
 
+/// What the calls of an interface take now. Handlers may let go of a call on any thread.
+struct call_usage {
+    std::atomic<std::size_t> calls{0};
+    std::atomic<std::size_t> bytes{0}; ///< Of stub data.
+};
+
 /// What changes about a call while its handler runs.
 class call_state {
   public:
-    /// @param released  called when nobody has anything to do with the call any more.
-    explicit call_state(std::function<void()> released) : released_(std::move(released)) {}
+    /// Counts the call as long as anybody has anything to do with it.
+    call_state(std::shared_ptr<call_usage> usage, std::size_t bytes)
+        : usage_(std::move(usage)), bytes_(bytes) {
+        ++usage_->calls;
+        usage_->bytes += bytes_;
+    }
     call_state(const call_state&) = delete;
     call_state& operator=(const call_state&) = delete;
     ~call_state() {
-        if (released_) released_();
+        --usage_->calls;
+        usage_->bytes -= bytes_;
     }
 
     [[nodiscard]] bool is_cancelled() const noexcept { return cancelled_; }
@@ -66,7 +77,8 @@ class call_state {
     std::atomic<bool> cancelled_{false};
     asio::cancellation_signal signal_;
     std::function<void()> then_;
-    std::function<void()> released_;
+    std::shared_ptr<call_usage> usage_;
+    std::size_t bytes_;
 };
 
 /// One call, as its handler sees it. Good until the handler has answered.

@@ -2,10 +2,8 @@
 #ifndef RPCH_SERVER_SERVED_CALLS_HPP
 #define RPCH_SERVER_SERVED_CALLS_HPP
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <system_error>
 #include <unordered_map>
@@ -38,12 +36,7 @@ struct served_interfaces {
     server_traffic traffic;
     std::size_t pending_bytes_max = limits::pending_bytes_max;
 
-    /// What the calls of an interface take now. Handlers may let go of a call on any thread.
-    struct usage {
-        std::atomic<std::size_t> calls{0};
-        std::atomic<std::size_t> bytes{0};
-    };
-    std::deque<usage> in_use{}; ///< By the index of the interface.
+    std::vector<std::shared_ptr<call_usage>> in_use{}; ///< By the index of the interface.
 
     explicit served_interfaces(std::uint32_t first_group) : groups(first_group) {}
 };

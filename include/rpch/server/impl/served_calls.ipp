@@ -72,15 +72,10 @@ RPCH_DECL void served_calls::dispatch(dcerpc::call_received& call,
 /// @return null if its interface has as many as it may.
 RPCH_DECL std::shared_ptr<call_state> served_calls::admit(const dcerpc::call_received& call) {
     const interface_entry& e = shared_->registry.at(call.interface);
-    served_interfaces::usage& used = shared_->in_use[call.interface];
+    const auto& used = shared_->in_use[call.interface];
     const std::size_t bytes = call.stub.size();
-    if (used.calls >= e.calls_max || used.bytes + bytes > e.call_bytes_max) return nullptr;
-    ++used.calls;
-    used.bytes += bytes;
-    auto state = std::make_shared<call_state>([shared = shared_, &used, bytes] {
-        --used.calls;
-        used.bytes -= bytes;
-    });
+    if (used->calls >= e.calls_max || used->bytes + bytes > e.call_bytes_max) return nullptr;
+    auto state = std::make_shared<call_state>(used, bytes);
     executing_bytes_ += bytes;
     running_.insert_or_assign(call.call_id, running{state, bytes});
     return state;

@@ -88,7 +88,7 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
                 interfaces.offered.push_back(
                     {e.id, detail::syntaxes_of(e),
                      e.minimum_level.value_or(shared->settings.minimum_level)});
-                interfaces.in_use.emplace_back();
+                interfaces.in_use.push_back(std::make_shared<call_usage>());
             }
         return interfaces;
     }
