@@ -58,6 +58,15 @@ std::shared_ptr<call_ticket> ticket_for(const Handler& handler,
     return ticket;
 }
 
+/// @return a failure as a handler wants it: whole, or its code.
+template <class First>
+First told_as(failure why) {
+    if constexpr (std::is_same_v<First, failure>)
+        return why;
+    else
+        return why.code;
+}
+
 /// How a raw completion becomes a handler's arguments: `void(First, R)` or `void(First)`.
 template <class Operation, class First>
 struct decode_answer {
@@ -70,7 +79,7 @@ struct decode_answer {
         if constexpr (std::is_void_v<value_type>) {
             if (!outcome)
                 outcome = failure_of(Operation::decode_response(answer.stub, answer.order, syntax));
-            handler(first(std::move(outcome)));
+            handler(told_as<First>(std::move(outcome)));
         } else {
             value_type value{};
             if (!outcome) {
@@ -78,7 +87,7 @@ struct decode_answer {
                 outcome = failure_of(decoded);
                 if (decoded) value = std::move(*decoded);
             }
-            handler(first(std::move(outcome)), std::move(value));
+            handler(told_as<First>(std::move(outcome)), std::move(value));
         }
     }
 
@@ -92,12 +101,6 @@ struct decode_answer {
             out.detail = "the response's stub data does not decode";
         }
         return out;
-    }
-    static First first(failure why) {
-        if constexpr (std::is_same_v<First, failure>)
-            return why;
-        else
-            return why.code;
     }
 };
 
@@ -158,48 +161,17 @@ class client {
     ///               `rpch::failure` when named explicitly.
     template <class First = std::error_code, class Token>
     auto async_bind(const interface_id& id, Token&& token) {
-        return asio::async_initiate<Token, void(First, std::uint16_t)>(
-            [session = session(), id](auto handler) {
-                auto context = std::make_shared<bound_context>();
-                auto done = detail::make_completion(
-                    std::move(handler),
-                    [context](auto& h, const failure& why, detail::raw_answer) {
-                        if constexpr (std::is_same_v<First, failure>)
-                            h(why, context->context);
-                        else
-                            h(why.code, context->context);
-                    },
-                    session->on());
-                detail::on_strand(session,
-                                  [session, id, context, done = std::move(done)]() mutable {
-                                      session->bind(id, std::move(context), std::move(done));
-                                  });
-            },
-            token);
+        return bind_as<First, std::uint16_t>(
+            id, [](const bound_context& bound) { return bound.context; },
+            std::forward<Token>(token));
     }
 
     /// The same, completing with the transfer syntax of the context as well.
     /// @par Handler  void(First why, bound_context).
     template <class First = std::error_code, class Token>
     auto async_bind_syntax(const interface_id& id, Token&& token) {
-        return asio::async_initiate<Token, void(First, bound_context)>(
-            [session = session(), id](auto handler) {
-                auto context = std::make_shared<bound_context>();
-                auto done = detail::make_completion(
-                    std::move(handler),
-                    [context](auto& h, const failure& why, detail::raw_answer) {
-                        if constexpr (std::is_same_v<First, failure>)
-                            h(why, *context);
-                        else
-                            h(why.code, *context);
-                    },
-                    session->on());
-                detail::on_strand(session,
-                                  [session, id, context, done = std::move(done)]() mutable {
-                                      session->bind(id, std::move(context), std::move(done));
-                                  });
-            },
-            token);
+        return bind_as<First, bound_context>(
+            id, [](const bound_context& bound) { return bound; }, std::forward<Token>(token));
     }
 
     /// Calls an operation in its raw form.
@@ -227,10 +199,7 @@ class client {
                 auto done = detail::make_completion(
                     std::move(handler),
                     [](auto& h, const failure& why, detail::raw_answer answer) {
-                        if constexpr (std::is_same_v<First, failure>)
-                            h(why, std::move(answer));
-                        else
-                            h(why.code, std::move(answer));
+                        h(detail::told_as<First>(why), std::move(answer));
                     },
                     session->on());
                 submit(session, {context, opnum, parameters, std::move(ticket)}, std::move(bytes),
@@ -282,6 +251,26 @@ class client {
     }
 
   private:
+    /// Binds, and completes with what `choose` takes of the context.
+    template <class First, class Answer, class Choose, class Token>
+    auto bind_as(const interface_id& id, Choose choose, Token&& token) {
+        return asio::async_initiate<Token, void(First, Answer)>(
+            [session = session(), id, choose](auto handler) {
+                auto context = std::make_shared<bound_context>();
+                auto done = detail::make_completion(
+                    std::move(handler),
+                    [context, choose](auto& h, const failure& why, detail::raw_answer) {
+                        h(detail::told_as<First>(why), choose(*context));
+                    },
+                    session->on());
+                detail::on_strand(session,
+                                  [session, id, context, done = std::move(done)]() mutable {
+                                      session->bind(id, std::move(context), std::move(done));
+                                  });
+            },
+            token);
+    }
+
     /// Closes the session when the last copy of the client goes.
     struct handle {
         explicit handle(std::shared_ptr<detail::association> s) : session(std::move(s)) {}
