@@ -62,6 +62,8 @@ def refused_soon(port):
             socket.create_connection(('127.0.0.1', port), 1).close()
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:                        # the listener was closed with this one in its backlog
+            pass
         time.sleep(0.02)
     return False
 
