@@ -3,17 +3,20 @@
 
 report.py [--no-skips] PRESET=EXIT_STATUS...   reads build-PRESET/junit.xml of each
 
-Prints the failed tests, the skipped ones with what would let them run, and as its last line
-"N passed, N failed, N skipped". Exit 1 if one failed, or one was skipped under --no-skips.
+Prints the failed tests with the end of their output, the skipped ones with what would let them run, and as its last
+line "N passed, N failed, N skipped". Exit 1 if one failed, or one was skipped under --no-skips.
 """
 import pathlib
 import re
 import sys
 import xml.etree.ElementTree as xml
 
+LINES = 25                                          # of a failed test's output
+FAILURES_IN_FULL = 10                               # then only their names
+
 
 def results_of(preset, status):
-    """Yields (test, "passed" | "failed" | "skipped", reason) of one preset."""
+    """Yields (test, "passed" | "failed" | "skipped", output or reason) of one preset."""
     path = pathlib.Path(f"build-{preset}/junit.xml")
     cases = xml.parse(path).getroot().findall("testcase") if path.is_file() else []
     failed = False
@@ -26,7 +29,7 @@ def results_of(preset, status):
             yield name, "passed", ""
         elif case.get("status") != "disabled":
             failed = True
-            yield name, "failed", ""
+            yield name, "failed", case.findtext("system-out") or ""
     if status != 0 and not failed:
         yield f"{preset}: configure, build or test run", "failed", ""
 
@@ -43,6 +46,9 @@ def main(arguments):
             count[result] += 1
             if result == "failed":
                 print(f"failed   {name}")
+                if count["failed"] <= FAILURES_IN_FULL:
+                    for line in reason.rstrip().splitlines()[-LINES:]:
+                        print(f"         {line}")
             elif result == "skipped":
                 skipped.setdefault(reason or "no reason given", []).append(name)
     for reason, names in sorted(skipped.items()):
