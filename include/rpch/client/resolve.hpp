@@ -19,6 +19,7 @@
 namespace rpch::inline RPCH_ABI::detail {
 
 class client_session; // its bodies need this header
+struct session_group;
 
 /// One question to an endpoint mapper, on a connection of its own. On the client's strand.
 class endpoint_resolver : public std::enable_shared_from_this<endpoint_resolver> {
