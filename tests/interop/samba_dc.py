@@ -30,6 +30,7 @@ CONFIGURATION = """[global]
     bind interfaces only = yes
     server services = rpc, ldap, cldap, kdc
     dcerpc endpoint servers = epmapper, samr, netlogon, lsarpc, drsuapi, dssetup, remote
+    allow dcerpc auth level connect:samr = yes
     rpc server port = {netlogon_port}
     rpc server dynamic port range = {rpc_port}-{rpc_port}
     tls enabled = no

@@ -113,6 +113,9 @@ class security_context {
     /// @return whether the mechanism signs PDU headers although nobody agreed to: NTLM with
     /// extended session security takes the whole PDU, as Windows, Samba and impacket do.
     [[nodiscard]] virtual bool always_signs_headers() const noexcept { return false; }
+    /// @return whether the two ends agreed to sign messages; where they did not, SPNEGO goes
+    /// without MICs (RFC 4178 5). Of an established context.
+    [[nodiscard]] virtual bool can_make_mic() const noexcept { return true; }
 
     /// Signs SPNEGO's list of mechanisms (mechListMIC), and checks the peer's. Each counts as a
     /// message of its direction: both ends do it, or neither. [MS-SPNG] 3.3.5.1

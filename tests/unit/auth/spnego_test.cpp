@@ -385,11 +385,11 @@ TEST_CASE("SPNEGO: an attacker who takes the MICs away too is found") {
 TEST_CASE("SPNEGO: NTLM exchanges its three legs and both MICs") {
     for (const auto level : {authentication_level::connect, authentication_level::privacy}) {
         pair_of_ends p({ntlm_client()}, {ntlm_server()}, {.level = level});
-        CHECK(p.run([](int number, bytes& token) {
+        CHECK(p.run([level](int number, bytes& token) {
             if (number == 1) return;
             const auto in = decode_spnego_response(token).value();
             CHECK(in.state == (number == 4 ? accept_completed : accept_incomplete));
-            CHECK(in.mic.has_value() == (number >= 3));
+            CHECK(in.mic.has_value() == (number >= 3 && level == authentication_level::privacy));
             CHECK(in.mechanism.has_value() == (number == 2));
         }));
         CHECK(p.tokens == 4);
@@ -398,6 +398,16 @@ TEST_CASE("SPNEGO: NTLM exchanges its three legs and both MICs") {
         CHECK(std::ranges::equal(p.client->session_key(), p.server->session_key()));
         if (level == authentication_level::privacy) CHECK(p.protects());
     }
+}
+
+TEST_CASE("SPNEGO: where nothing is signed, NTLM signs no list either, also as the second choice") {
+    pair_of_ends p({toy_client(kerberos), ntlm_client()}, {ntlm_server()},
+                   {.level = authentication_level::connect});
+    CHECK(p.run([](int number, bytes& token) {
+        if (number != 1) CHECK_FALSE(decode_spnego_response(token).value().mic);
+    }));
+    CHECK(p.server->peer().user == "User");
+    CHECK_FALSE(p.client->can_make_mic());
 }
 
 TEST_CASE("SPNEGO: with one mechanism in the list an end that does not sign it is let in") {

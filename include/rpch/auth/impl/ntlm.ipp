@@ -40,6 +40,7 @@ class ntlm_context : public security_context {
         return sealing_ ? sealing_->unprotect(sealed, message, signature)
                         : make_error_code(errc::authentication_failed);
     }
+    [[nodiscard]] bool can_make_mic() const noexcept override { return sealing_ && may_sign_; }
     [[nodiscard]] result<std::vector<std::byte>> make_mic(byte_view message) override {
         if (!sealing_) return fail(errc::authentication_failed);
         const auto mic = sealing_->make_mic(message);
@@ -87,6 +88,7 @@ class ntlm_context : public security_context {
         // Without extended session security messages are protected as in NTLMv1: not here.
         if ((flags & ntlm_flag::extended_security) != 0)
             sealing_.emplace(env_, exported_, flags, is_client);
+        may_sign_ = (flags & (ntlm_flag::sign | ntlm_flag::seal)) != 0;
         peer_.mechanism = "NTLM";
         stage_ = stage::established;
     }
@@ -98,6 +100,7 @@ class ntlm_context : public security_context {
     std::vector<std::byte> challenge_;
     ntlm_key exported_;
     std::optional<ntlm_sealing> sealing_;
+    bool may_sign_ = false; ///< Both ends want it.
     peer_identity peer_;
     std::string detail_;
 };
@@ -145,9 +148,12 @@ class ntlm_server_context final : public ntlm_context {
 
 RPCH_DECL std::uint32_t ntlm_client_context::wanted_flags() const noexcept {
     namespace bit = ntlm_flag;
-    // SIGN at every level: SPNEGO protects its list of mechanisms with it.
-    return bit::unicode | bit::request_target | bit::sign | bit::ntlm | bit::always_sign |
-           bit::extended_security | bit::version | bit::key_128 | bit::key_exchange |
+    // Where nothing will be signed, not SIGN: Samba's server fails to answer at level connect then;
+    // nor KEY_EXCH: without SIGN there is no key to exchange ([MS-NLMP] 3.1.5.1.2), and Samba
+    // misses one.
+    const std::uint32_t signing = signs(options_.level) ? bit::sign | bit::key_exchange : 0;
+    return bit::unicode | bit::request_target | signing | bit::ntlm | bit::always_sign |
+           bit::extended_security | bit::version | bit::key_128 |
            (who_->weak_keys ? bit::key_56 : 0) |
            (options_.level == authentication_level::privacy ? bit::seal : 0);
 }

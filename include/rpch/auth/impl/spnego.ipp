@@ -298,6 +298,9 @@ class spnego_context : public security_context {
     [[nodiscard]] bool always_signs_headers() const noexcept override {
         return inner_ && inner_->always_signs_headers();
     }
+    [[nodiscard]] bool can_make_mic() const noexcept override {
+        return inner_ && inner_->can_make_mic();
+    }
     [[nodiscard]] result<std::vector<std::byte>> make_mic(byte_view message) override {
         if (!is_established()) return fail(errc::authentication_failed);
         return inner_->make_mic(message);
@@ -351,7 +354,13 @@ class spnego_context : public security_context {
         mic_is_checked_ = true;
         return {};
     }
-    /// Signs the list. Without it goes a mechanism that cannot (RFC 4178 5), if nobody demands it.
+    /// No MIC is due of a mechanism whose ends agreed to sign nothing (RFC 4178 5). They do at
+    /// level connect, where who can change the list could as well wait, and take the connection
+    /// over.
+    void excuse_mic() noexcept {
+        if (inner_->is_established() && !inner_->can_make_mic()) mic_is_due_ = false;
+    }
+    /// Signs the list. Without it goes a mechanism that cannot, if nobody demands it.
     [[nodiscard]] std::error_code give_mic(std::optional<std::vector<std::byte>>& out) {
         auto mic = inner_->make_mic(list_);
         if (mic) {
@@ -489,9 +498,10 @@ RPCH_DECL result<std::vector<std::byte>> spnego_client_context::go_on(byte_view 
     } else if (!has_begun && !inner_->is_established())
         return refuse(errc::bad_security_token, "the mechanism lacks a token");
     if (const auto bad = take_mic(in->mic)) return fail(bad);
+    excuse_mic();
 
     // Ours always sends a MIC of its own, so that the list is signed too.
-    const bool is_ntlm = chosen_->provider() == security_provider::ntlm;
+    const bool is_ntlm = chosen_->provider() == security_provider::ntlm && inner_->can_make_mic();
     if (is_completed) {
         if (!out.empty() || !inner_->is_established())
             return refuse(errc::bad_security_token, "the server completed too early");
@@ -622,6 +632,7 @@ spnego_server_context::conclude(const std::optional<byte_view>& mechanism, byte_
     using enum spnego_state;
     const bool is_first = mechanism.has_value();
     std::optional<std::vector<std::byte>> mic;
+    excuse_mic();
     if (!inner_->is_established())
         return answer(stage::going_on,
                       {.state = is_first && mic_is_due_ ? request_mic : accept_incomplete,
