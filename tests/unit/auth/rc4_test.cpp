@@ -38,3 +38,15 @@ TEST_CASE("rc4: a text enciphered in parts") {
     stream.apply(std::span(out).subspan(3));
     CHECK(out == test::hex("45a01f645fc35b383552544b9bf5"));
 }
+
+TEST_CASE("rc4: wherever a text is cut, the key stream goes on") {
+    test::bytes whole(40);
+    auth::rc4(core::as_bytes("Key")).apply(whole);
+    for (std::size_t cut = 0; cut <= whole.size(); ++cut) {
+        test::bytes out(whole.size());
+        auth::rc4 stream(core::as_bytes("Key"));
+        stream.apply(std::span(out).first(cut));
+        stream.apply(std::span(out).subspan(cut));
+        CHECK(out == whole);
+    }
+}
