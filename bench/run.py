@@ -2,8 +2,9 @@
 """Runs the benchmarks of a build folder.
 
 usage: run.py BUILD              codecs and framing: instructions, then times
-       run.py BUILD --compare    the whole way, beside raw relays and gRPC, in one run; further words
-                                 (--rounds N, --window MILLISECONDS, --json FILE) are handed on
+       run.py BUILD --compare    the whole way, beside raw relays and gRPC, in one run, then each level of RPC security
+                                 beside Samba (where it is installed, as root), in another; further words
+                                 (--rounds N, --window MILLISECONDS) are handed on
 
 Ends with 1 when a program failed or a goal with a verdict was missed.
 """
@@ -30,7 +31,15 @@ def compare(build, words):
     whole_way = os.path.join(build, 'e2e', 'e2e')
     program = whole_way if os.path.exists(whole_way) else os.path.join(build, 'relay', 'raw_relays')
     grpc = os.path.join(build, 'peers', 'grpc_echo')
-    return run([program] + (['--grpc', grpc] if os.path.exists(grpc) else []) + words)
+    good = run([program] + (['--grpc', grpc] if os.path.exists(grpc) else []) + words)
+    levels = os.path.join(build, 'e2e', 'levels')
+    if not os.path.exists(levels):
+        return good
+    samba = ['--samba', os.path.join(HERE, 'peers', 'samba_peer.py')]
+    has_samba = os.geteuid() == 0 and os.path.exists('/usr/sbin/samba')
+    if not has_samba:
+        print('no rows of Samba: it is not installed, or this is not root')
+    return run([levels] + (samba if has_samba else []) + words) and good
 
 
 def main():

@@ -18,67 +18,70 @@
 
 namespace bench {
 
-/// Echoes octets through one connection, so many calls at a time.
-class echo_caller {
+/// Octets that are not all alike.
+inline std::vector<std::byte> pattern(std::size_t bytes) {
+    std::vector<std::byte> out(bytes);
+    for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<std::byte>(i * 7);
+    return out;
+}
+
+/// Calls one operation through one connection, so many calls at a time.
+class caller {
   public:
     struct settings {
         std::string binding;
-        rpch::client_options options;
-        std::size_t payload_bytes = 32;
+        rpch::client_options options{};
+        rpch::interface_id interface { "f3a1c7d2-5a0e-4c2b-9d57-1f2e3a4b5c6d", 1, 0 };
+        std::uint16_t opnum = 0;
+        std::vector<std::byte> request{}; ///< stub data
+        std::vector<std::byte> answer{};  ///< what the server has to say to it
         std::size_t outstanding = 1;
     };
 
-    explicit echo_caller(settings with) : with_(std::move(with)), payload_(with_.payload_bytes) {
-        for (std::size_t i = 0; i < payload_.size(); ++i)
-            payload_[i] = static_cast<std::byte>(i * 7);
-    }
+    explicit caller(settings with) : with_(std::move(with)) {}
 
     /// Makes `calls` calls; see row::run. Connects when called for the first time.
     void run(std::size_t calls, latencies& out) {
-        // A channel carries 1 GiB; a window stays far below the half of it.
-        if (client_ && carried_ > (std::size_t{512} << 20)) client_.reset();
         if (!client_) connect();
-        carried_ += calls * with_.payload_bytes;
         out_ = &out;
         unsent_ = unanswered_ = calls;
         for (std::size_t i = 0; i < with_.outstanding && unsent_ != 0; ++i) issue();
         io_.restart();
         while (unanswered_ != 0 && io_.run_one() != 0) {
         }
-        if (!error_.empty()) throw std::runtime_error("rpch: " + error_);
+        if (!error_.empty()) throw std::runtime_error(with_.binding + ": " + error_);
     }
 
   private:
     using clock = std::chrono::steady_clock;
 
     void connect() {
-        carried_ = 0;
         with_.options.executor = io_.get_executor();
         rpch::failure why;
         auto started = rpch::client::start(with_.binding, with_.options, why);
         if (!started) throw std::runtime_error(why.to_string());
         client_ = std::move(*started);
-        const rpch::interface_id id{"f3a1c7d2-5a0e-4c2b-9d57-1f2e3a4b5c6d", 1, 0};
         bool bound = false;
-        client_->async_bind<rpch::failure>(id, [&](const rpch::failure& f, std::uint16_t context) {
-            if (f) error_ = f.to_string();
-            context_ = context;
-            bound = true;
-        });
+        client_->async_bind<rpch::failure>(with_.interface,
+                                           [&](const rpch::failure& f, std::uint16_t context) {
+                                               if (f) error_ = f.to_string();
+                                               context_ = context;
+                                               bound = true;
+                                           });
         while (!bound && io_.run_one() != 0) {
         }
-        if (!error_.empty()) throw std::runtime_error("rpch: " + error_);
+        if (!error_.empty()) throw std::runtime_error(with_.binding + ": " + error_);
     }
 
     void issue() {
         --unsent_;
         const auto start = clock::now();
         client_->async_call_raw<rpch::failure>(
-            context_, 0, payload_,
+            context_, with_.opnum, with_.request,
             [this, start](const rpch::failure& f, const rpch::raw_response& r) {
                 --unanswered_;
-                if (f || r.stub != payload_) {
-                    error_ = f ? f.to_string() : "the answer is not the payload";
+                if (f || r.stub != with_.answer) {
+                    error_ = f ? f.to_string() : "not the answer that was expected";
                     unanswered_ = unsent_ = 0;
                     return;
                 }
@@ -92,10 +95,8 @@ class echo_caller {
     settings with_;
     asio::io_context io_{1};
     std::optional<rpch::client> client_;
-    std::vector<std::byte> payload_;
     std::string error_;
     latencies* out_ = nullptr;
-    std::size_t carried_ = 0; // bytes each way on this connection
     std::size_t unsent_ = 0;
     std::size_t unanswered_ = 0;
     std::uint16_t context_ = 0;

@@ -1,12 +1,12 @@
 // Calls through client, proxy and server on loopback, beside raw relays of the same bytes and gRPC.
 
 #include "bench/e2e/caller.hpp"
+#include "bench/e2e/endpoints.hpp"
 #include "bench/relay/raw_relay.hpp"
 #include "bench/support/peer_row.hpp"
 #include "bench/support/placed.hpp"
 #include "bench/support/rounds.hpp"
 
-#include <rpch/proxy/proxy.hpp>
 #include <rpch/server/server.hpp>
 #include <rpch/transport/self_signed.hpp>
 
@@ -31,27 +31,6 @@ bench::started start_server(asio::io_context& io) {
     return {{*port}, server};
 }
 
-bench::started start_proxy(asio::io_context& io, const rpch::transport::issued_certificate& leaf) {
-    rpch::proxy_settings settings;
-    settings.valid_ports = "127.0.0.1:1-65535";
-    settings.allow_anonymous = true;
-    settings.allow_plain = true;
-    auto proxy = std::make_shared<rpch::proxy>(
-        rpch::proxy::make(io.get_executor(), std::move(settings)).value());
-    rpch::transport::tls_server_options certificate;
-    certificate.certificate_chain_pem = leaf.certificate_pem;
-    certificate.private_key_pem = leaf.private_key_pem;
-    const auto tls = rpch::transport::tls_context::make_server(certificate).value();
-    const auto plain_port = proxy->listen({"127.0.0.1", 0}, nullptr);
-    const auto tls_port = proxy->listen({"127.0.0.1", 0}, tls);
-    return {{plain_port.value(), tls_port.value()}, proxy};
-}
-
-std::string binding(std::uint16_t server, std::uint16_t proxy, bool tls) {
-    return "ncacn_http:127.0.0.1[" + std::to_string(server) +
-           ",RpcProxy=127.0.0.1:" + std::to_string(proxy) + (tls ? "]" : ",HttpUseTls=false]");
-}
-
 int run(std::vector<std::string> words) {
     using bench::metric;
     const auto options = bench::read_options(words);
@@ -65,7 +44,7 @@ int run(std::vector<std::string> words) {
     const auto leaf = authority.issue(request).value();
 
     bench::placed server{where, start_server};
-    bench::placed proxy{where, [&](asio::io_context& io) { return start_proxy(io, leaf); }};
+    bench::placed proxy{where, [&](asio::io_context& io) { return bench::start_proxy(io, leaf); }};
     std::optional<bench::peer_row> grpc;
     if (grpc_word != words.end() && grpc_word + 1 != words.end())
         grpc.emplace(*(grpc_word + 1), 32, 64);
@@ -81,18 +60,19 @@ int run(std::vector<std::string> words) {
     bench::relay::in_out_pair pair64{raw(32, 64)};
     bench::relay::in_out_pair pair_large{raw(large, 1)};
 
-    std::vector<std::unique_ptr<bench::echo_caller>> callers;
+    std::vector<std::unique_ptr<bench::caller>> callers;
     std::vector<bench::row> rows;
     const auto add = [&](const char* name, bool tls, std::size_t payload, std::size_t outstanding) {
-        bench::echo_caller::settings with;
-        with.binding = binding(server.port(), proxy.port(tls ? 1 : 0), tls);
+        bench::caller::settings with;
+        with.binding = bench::binding_through(server.port(), proxy.port(tls ? 1 : 0), tls);
         with.options.tls.ca_pem = authority.certificate_pem();
-        with.payload_bytes = payload;
+        with.request = bench::pattern(payload);
+        with.answer = with.request;
         with.outstanding = outstanding;
-        callers.push_back(std::make_unique<bench::echo_caller>(std::move(with)));
+        callers.push_back(std::make_unique<bench::caller>(std::move(with)));
         rows.push_back({.name = name,
-                        .run = [caller = callers.back().get()](
-                                   std::size_t n, bench::latencies& out) { caller->run(n, out); },
+                        .run = [one = callers.back().get()](
+                                   std::size_t n, bench::latencies& out) { one->run(n, out); },
                         .processes = {server.process(), proxy.process()},
                         .bytes_per_call = 2 * payload});
     };
