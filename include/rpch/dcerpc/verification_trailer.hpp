@@ -51,6 +51,8 @@ struct found_trailer {
 /// @return nothing if there is none.
 [[nodiscard]] RPCH_DECL std::optional<found_trailer>
 find_verification_trailer(byte_view stub) noexcept;
+/// @return whether the signature of a trailer stands near the end, whatever follows it.
+[[nodiscard]] RPCH_DECL bool has_trailer_signature(byte_view stub) noexcept;
 
 } // namespace rpch::inline RPCH_ABI::dcerpc
 

@@ -21,6 +21,9 @@ RPCH_DECL result<byte_view> unprotect(security_slot& slot, bool header_signing, 
     if (!slot.context->is_established()) return fail(errc::authentication_failed);
     const std::size_t tail_at = pdu.size() - t.token.size() - sec_trailer_bytes;
     if (tail_at < body_at || tail_at - body_at < t.pad_length) return fail(errc::bad_auth_length);
+    // Where the sec_trailer is not signed, whoever sits between may claim stub data to be padding.
+    if (!slot.signs_headers(header_signing) && t.pad_length >= stub_alignment)
+        return fail(errc::bad_auth_length);
     const byte_view received = pdu.subspan(body_at, tail_at - body_at);
     auth::protected_message m;
     if (slot.seals()) {

@@ -145,6 +145,12 @@ RPCH_DECL void append(std::vector<std::byte>& stub, const verification_trailer& 
                 core::byte_order::little);
 }
 
+RPCH_DECL bool has_trailer_signature(byte_view stub) noexcept {
+    const byte_view end = stub.last(std::min(stub.size(), detail::trailer_bytes_max));
+    return std::search(end.begin(), end.end(), detail::trailer_signature.begin(),
+                       detail::trailer_signature.end()) != end.end();
+}
+
 RPCH_DECL std::optional<found_trailer> find_verification_trailer(byte_view stub) noexcept {
     if (stub.size() < detail::trailer_signature.size() + 4) return std::nullopt;
     std::size_t at =

@@ -1,0 +1,120 @@
+// What a man in the middle can reach although signatures hold: fields that no signature covers, and
+// calls that never end as planned.
+#include <rpch/dcerpc/verification_trailer.hpp>
+
+#include <doctest/doctest.h>
+
+#include "tests/unit/dcerpc/secured_pair.hpp"
+
+using namespace rpch;
+using namespace test::secured;
+
+namespace {
+
+void strip_header_signing(test::bytes& pdu) {
+    if (!pdu.empty() && peek_type(pdu) == pdu_type::bind) pdu[3] &= ~std::byte{4};
+}
+
+void swap_interface(test::bytes& pdu) {
+    if (!pdu.empty() && peek_type(pdu) == pdu_type::bind)
+        other.id.encode(byte_span(pdu).subspan<32, 16>(), core::byte_order::little);
+}
+
+/// auth_pad_length of a PDU that has a sec_trailer.
+std::byte& pad_length(test::bytes& pdu) {
+    const auto token = core::load<std::uint16_t>(pdu.data() + 10, core::byte_order::little);
+    return pdu[pdu.size() - token - 8 + 2];
+}
+
+} // namespace
+
+TEST_CASE("tampering: a false auth_pad_length does not take the verification trailer away") {
+    for (const level l : {level::integrity, level::privacy})
+        for (const int more : {4, 96, -1}) {
+            CAPTURE(more);
+            pair p;
+            p.to_server = [&](test::bytes& pdu) {
+                strip_header_signing(pdu);
+                if (!is_request(pdu)) return;
+                pdu[22] ^= std::byte{1}; // opnum
+                pad_length(pdu) = std::byte(std::to_integer<int>(pad_length(pdu)) + more);
+            };
+            REQUIRE(p.client.add_context(test::rpcecho) == 0);
+            p.call(p.secure(l), test::pattern(more < 0 ? 44 : 40));
+            p.run();
+            CHECK(p.received() == 0);
+            CHECK(p.client_events<call_completed>().empty());
+            CHECK((p.server.closed_with() == errc::security_downgrade ||
+                   p.server.closed_with() == errc::bad_auth_length));
+        }
+}
+
+TEST_CASE("tampering: stub data that end like a trailer are served where headers are signed") {
+    pair p;
+    REQUIRE(p.client.add_context(test::rpcecho) == 0);
+    const auto id = p.secure(level::integrity);
+    p.call(id, test::pattern(40));
+    p.run();
+    test::bytes stub = test::pattern(40);
+    test::bytes trailer;
+    append(trailer, {.supports_header_signing = true});
+    stub.insert(stub.end(), trailer.begin(), trailer.begin() + 8); // its signature alone
+    p.call(id, stub);
+    p.run();
+    CHECK_FALSE(p.server.closed_with());
+    CHECK(p.last_received().stub == stub);
+}
+
+TEST_CASE("tampering: what the bind cannot prove is told again after a call that was refused") {
+    pair p;
+    int requests = 0;
+    p.to_server = [&](test::bytes& pdu) {
+        strip_header_signing(pdu);
+        swap_interface(pdu);
+        if (is_request(pdu) && ++requests == 1) pdu[20] = std::byte{0x55}; // no such context
+    };
+    REQUIRE(p.client.add_context(test::rpcecho) == 0);
+    const auto id = p.secure(level::integrity);
+    p.call(id, test::pattern(40));
+    p.run();
+    REQUIRE(p.client_events<call_failed>().size() == 1);
+    REQUIRE_FALSE(p.server.closed_with());
+    p.call(id, test::pattern(40));
+    p.run();
+    CHECK(p.received() == 0);
+    CHECK(p.server.closed_with() == errc::security_downgrade);
+}
+
+TEST_CASE("tampering: what the bind cannot prove is told again after a call that was cancelled") {
+    for (const bool strips : {true, false}) {
+        CAPTURE(strips);
+        pair p;
+        p.to_server = [&](test::bytes& pdu) {
+            if (strips) strip_header_signing(pdu);
+            swap_interface(pdu);
+        };
+        REQUIRE(p.client.add_context(test::rpcecho) == 0);
+        const auto id = p.secure(level::privacy);
+        p.run();
+        p.client.cancel(p.call(id, test::pattern(40)), p.told_client);
+        p.call(id, test::pattern(40));
+        p.run();
+        CHECK(p.received() == 0);
+        CHECK(p.server.closed_with() == errc::security_downgrade);
+    }
+}
+
+TEST_CASE("tampering: once a call was answered, the next ones go without a trailer") {
+    pair p;
+    REQUIRE(p.client.add_context(test::rpcecho) == 0);
+    const auto id = p.secure(level::integrity);
+    p.run();
+    p.seen.clear();
+    for (int i = 0; i < 3; ++i) {
+        p.call(id, test::pattern(40));
+        p.run();
+    }
+    REQUIRE(p.seen.size() == 3);
+    CHECK(p.seen[0].size() > p.seen[1].size());
+    CHECK(p.seen[1].size() == p.seen[2].size());
+}
