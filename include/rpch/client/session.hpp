@@ -153,6 +153,7 @@ class client_session : public transport::context_member {
         bound_;                  ///< Contexts that are ready, before the security context is.
     std::uint32_t security_ = 0; ///< Of all calls; 0 without or before the first bind.
     bool is_secured_ = false;
+    failure security_failure_; ///< Why it never will be.
     std::optional<uuid> object_;
     std::string server_host_;
     std::shared_ptr<endpoint_resolver> resolver_; // null as soon as the endpoint is known

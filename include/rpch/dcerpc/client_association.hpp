@@ -245,7 +245,7 @@ class client_association {
     void fail_security(security_entry& s, std::error_code error, const char* why,
                        client_event_list& out);
     std::error_code secured(security_entry& s, client_event_list& out);
-    void place(call& c);
+    void place(call& c, client_event_list& out);
     void add_trailer(call& c, security_entry& s);
     std::error_code open(byte_view pdu, const std::optional<sec_trailer>& auth, std::size_t body_at,
                          std::uint32_t& security, byte_view& stub);

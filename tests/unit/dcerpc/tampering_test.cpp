@@ -118,3 +118,39 @@ TEST_CASE("tampering: once a call was answered, the next ones go without a trail
     CHECK(p.seen[0].size() > p.seen[1].size());
     CHECK(p.seen[1].size() == p.seen[2].size());
 }
+
+TEST_CASE("tampering: a call whose security context fails while it waits for its interface ends") {
+    settings s;
+    s.client_rules.legs = s.server_rules.legs = 4;
+    pair p(s);
+    REQUIRE(p.client.add_context(test::rpcecho) == 0);
+    const auto id = p.secure(level::integrity);
+    int alters = 0;
+    p.to_server = [&](test::bytes& pdu) {
+        if (pdu.empty() || peek_type(pdu) != pdu_type::alter_context) return;
+        const auto call_id = decode_common_header(pdu)->call_id;
+        pdu.clear();
+        if (++alters == 1) { // a leg: refused, and the connection stays
+            REQUIRE(p.client.add_context(other) == 1);
+            p.call(id, test::pattern(8), 1);
+            fault f;
+            f.header = {.flags = test::whole, .call_id = call_id};
+            f.status = rpc_status::access_denied;
+            CHECK_FALSE(p.client.on_pdu(test::encoded(f), p.told_client));
+        } else { // the other interface: accepted
+            bind_ack ack;
+            ack.header = {.flags = test::whole, .call_id = call_id};
+            ack.max_xmit_frag = ack.max_recv_frag = 5840;
+            ack.assoc_group_id = 7;
+            ack.results.push_back({context_answer::acceptance, 0, ndr20});
+            CHECK_FALSE(
+                p.client.on_pdu(test::encoded(ack, pdu_type::alter_context_resp), p.told_client));
+        }
+    };
+    p.run();
+    REQUIRE(alters == 2);
+    REQUIRE(p.client_events<call_failed>().size() == 1);
+    CHECK(p.client_events<call_failed>()[0].error == errc::authentication_failed);
+    CHECK(p.client_events<call_failed>()[0].did_not_execute);
+    CHECK(p.client.calls() == 0);
+}

@@ -250,7 +250,9 @@ RPCH_DECL void client_session::finish(waiting_bind& bound) {
         last_failure_ = why;
     } else {
         *bound.out = accepted->what;
-        if (security_ != 0 && !is_secured_) // open only once the server is known
+        if (security_failure_)
+            why = security_failure_;
+        else if (security_ != 0 && !is_secured_) // open only once the server is known
             return bound_.push_back(std::move(bound.done));
     }
     bound.done->complete(why, {});
@@ -262,6 +264,7 @@ RPCH_DECL void client_session::process(dcerpc::security_ready& event) {
         why = ended_ ? ended_ : explain(event.error, event.detail, true);
         if (!ended_) why.said_by = origin::security;
         last_failure_ = why;
+        security_failure_ = why;
     } else
         is_secured_ = true;
     for (const completion_ptr& done : std::exchange(bound_, {})) done->complete(why, {});

@@ -46,7 +46,8 @@ RPCH_DECL result<std::uint32_t> client_association::begin_call(const call_option
     call& c = calls_.insert(id);
     c.options = options;
     c.stub = std::move(stub);
-    place(c);
+    client_event_list none; // a security context that failed was looked at above
+    place(c, none);
     return id;
 }
 
@@ -258,7 +259,7 @@ RPCH_DECL std::error_code client_association::secured(security_entry& s, client_
                 fail_security(*other, errc::security_not_supported,
                               "the server takes one security context on a connection", out);
     for (const std::uint32_t id : std::exchange(s.waiting, {}))
-        if (call* c = calls_.find(id)) place(*c);
+        if (call* c = calls_.find(id)) place(*c, out);
     return {};
 }
 
@@ -276,11 +277,20 @@ RPCH_DECL void client_association::fail_security(security_entry& s, std::error_c
 }
 
 /// Queues a call for sending, or behind the context it needs first.
-RPCH_DECL void client_association::place(call& c) {
+RPCH_DECL void client_association::place(call& c, client_event_list& out) {
     context& on = contexts_[c.options.context];
     if (on.at != context_state::ready) return on.waiting.push_back(c.id);
     if (c.options.security != 0) {
         security_entry& s = *find_security(c.options.security);
+        if (s.at == security_state::failed) { // while the call waited for its context
+            report(c,
+                   {.call_id = c.id,
+                    .error = errc::authentication_failed,
+                    .did_not_execute = true,
+                    .detail = "its security context failed"},
+                   out);
+            return finish(c);
+        }
         if (s.at != security_state::ready) return s.waiting.push_back(c.id);
         add_trailer(c, s);
     }
@@ -450,7 +460,7 @@ RPCH_DECL void client_association::settle(std::size_t context_id, std::error_cod
         call* c = calls_.find(id);
         if (c == nullptr) continue; // cancelled meanwhile
         if (!error) {
-            place(*c);
+            place(*c, out);
             continue;
         }
         report(*c, {.call_id = id, .error = error, .did_not_execute = true, .detail = told}, out);
