@@ -37,6 +37,9 @@ inline constexpr std::size_t auth_token_bytes_max = 16 * 1024;
 inline constexpr std::size_t signature_bytes_max = 512;
 /// Security contexts of one connection; the number that Windows allows.
 inline constexpr std::size_t security_contexts_max = 2049;
+/// Security contexts of one connection of a server that may fail in an auth3, which is not answered
+/// and leaves the connection open: each is a guess at a password.
+inline constexpr std::size_t failed_handshakes_max = 16;
 /// Connections of one client to one server: of one association group. [C706] 9.5.1.
 inline constexpr std::size_t association_connections_max = 64;
 /// After a further connection of an association could not be opened, until the next attempt.

@@ -30,8 +30,9 @@ struct toy_rules {
     std::size_t signature = 16;
     /// Of an acceptor: users by their passwords, instead of the one password of alice.
     std::map<std::string, std::string> users = {};
-    bool anonymous = false;     ///< Of an acceptor: whoever knows the password is nobody.
-    std::string user = "alice"; ///< Who the client is; nobody in particular if empty.
+    bool anonymous = false;          ///< Of an acceptor: whoever knows the password is nobody.
+    std::string user = "alice";      ///< Who the client is; nobody in particular if empty.
+    std::shared_ptr<int> alive = {}; ///< Held by every context, so that they can be counted.
 };
 
 /// Each leg is its number and the password. A signature is a count and a hash that depends on

@@ -259,6 +259,7 @@ class server_association {
     std::vector<std::unique_ptr<security_entry>> security_{};
     security_entry* default_security_ = nullptr; ///< Of requests without a verifier.
     security_entry* handshake_ = nullptr;        ///< Has begun and is not finished.
+    std::size_t failed_handshakes_ = 0;
     std::vector<std::byte> unsealed_{};
     std::size_t answer_bytes_ = 0;
     std::error_code output_error_{};

@@ -154,3 +154,34 @@ TEST_CASE("tampering: a call whose security context fails while it waits for its
     CHECK(p.client_events<call_failed>()[0].did_not_execute);
     CHECK(p.client.calls() == 0);
 }
+
+TEST_CASE("tampering: handshakes that fail in auth3 are few, and leave nothing behind") {
+    settings s;
+    s.server_rules.alive = std::make_shared<int>();
+    const auto alive = [&] { return s.server_rules.alive.use_count(); };
+    pair p(s);
+    const auto before = alive();
+    bind b;
+    b.header = {.flags = test::whole};
+    b.max_xmit_frag = b.max_recv_frag = 5840;
+    b.contexts = {{0, test::rpcecho, {ndr20}}};
+    std::size_t failed = 0;
+    for (std::uint32_t i = 1; i < 100; ++i) {
+        const auto token =
+            test::bytes{std::byte{1},   std::byte{'s'}, std::byte{'e'}, std::byte{'s'},
+                        std::byte{'a'}, std::byte{'m'}, std::byte{'e'}};
+        b.header.call_id = i;
+        b.auth = {.auth_type = 10, .auth_level = 6, .context_id = i, .token = token};
+        const auto begin = test::encoded(b, i == 1 ? pdu_type::bind : pdu_type::alter_context);
+        if (p.server.on_pdu(begin, p.told_server)) break;
+        while (p.server.has_output()) test::next_output(p.server);
+        auth3 last;
+        last.header = {.flags = test::whole, .call_id = i};
+        last.auth = *b.auth; // the first leg once more
+        REQUIRE_FALSE(p.server.on_pdu(test::encoded(last), p.told_server));
+        CHECK(alive() == before);
+        ++failed;
+    }
+    CHECK(failed == limits::failed_handshakes_max);
+    CHECK(p.server.closed_with() == errc::too_many);
+}

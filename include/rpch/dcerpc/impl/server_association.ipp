@@ -184,8 +184,11 @@ RPCH_DECL std::error_code server_association::on_auth3(byte_view pdu, const comm
     const auto ec = take_token(*s, p->auth.token, answer);
     // An auth3 is never answered: what has an answer does not end with one, as Windows has it.
     if (ec || s->at != security_state::ready || !answer.empty()) {
-        s->at = security_state::failed;
+        s->at = security_state::failed; // its number stays taken; what it held is freed
+        s->contexts = {};
+        s->slot.context.reset();
         handshake_ = nullptr;
+        ++failed_handshakes_;
     }
     return {};
 }
@@ -217,7 +220,8 @@ RPCH_DECL server_association::leg server_association::take_leg(const sec_trailer
                            rpc_status::access_denied);
         if (wanted == level::call) // a level of the datagram protocols, no PDU here carries it
             return refused(errc::bad_value, reason::invalid_checksum, rpc_status::access_denied);
-        if (handshake_ != nullptr || security_.size() >= limits::security_contexts_max)
+        if (handshake_ != nullptr || security_.size() >= limits::security_contexts_max ||
+            failed_handshakes_ >= limits::failed_handshakes_max)
             return refused(errc::too_many, reason::local_limit_exceeded,
                            rpc_status::nca_proto_error);
         auto fresh = (*acceptor)->accept({.level = wanted});
