@@ -2,6 +2,7 @@
 #ifndef RPCH_CLIENT_COMPLETION_HPP
 #define RPCH_CLIENT_COMPLETION_HPP
 
+#include <exception>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -54,10 +55,17 @@ class completion_of final : public completion {
 
     void complete(const failure& why, raw_answer answer) override {
         asio::dispatch(work_.get_executor(),
-                       [handler = std::move(handler_), finish = std::move(finish_), why,
-                        answer = std::move(answer)]() mutable {
+                       [on = work_.get_executor(), handler = std::move(handler_),
+                        finish = std::move(finish_), why, answer = std::move(answer)]() mutable {
                            release_slot(handler);
-                           finish(handler, why, std::move(answer));
+                           try {
+                               finish(handler, why, std::move(answer));
+                           } catch (...) {
+                               // Out of run(), but not through a connection that is at work.
+                               asio::post(on, [thrown = std::current_exception()] {
+                                   std::rethrow_exception(thrown);
+                               });
+                           }
                        });
     }
     void complete_later(const failure& why) override {
