@@ -1,6 +1,7 @@
 // The server for Samba's tests of raw PDUs (raw_test.py): an endpoint mapper with mgmt, and the one
 // interface that the tests look up there. Not installed.
-//     interop_raw_server PORT      of the endpoint mapper, on 127.0.0.1
+//     interop_raw_server PORT [KEYTAB]      of the endpoint mapper, on 127.0.0.1
+// With a keytab it takes Kerberos, too.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -13,6 +14,7 @@
 #include <rpch/core/text.hpp>
 #include <rpch/server/server.hpp>
 #include <rpch/services/mgmt.hpp>
+#include <rpch/transport/kerberos.hpp>
 #include <rpch/transport/ntlm_environment.hpp>
 
 #include "src/tool/service_loop.hpp"
@@ -63,17 +65,23 @@ bool listen(rpch::server& on, const std::string& binding) {
 } // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 2) {
-        std::fputs("interop_raw_server PORT\n", stderr);
+    if (argc != 2 && argc != 3) {
+        std::fputs("interop_raw_server PORT [KEYTAB]\n", stderr);
         return 1;
     }
     asio::io_context io(1);
     tool::service_signals signals(io);
     rpch::server_settings settings;
     settings.log = tool::log_line;
-    settings.rpc_security = {
-        ntlm(), std::make_shared<rpch::auth::spnego_acceptor>(
-                    std::vector<std::shared_ptr<rpch::auth::security_acceptor>>{ntlm()})};
+    std::vector<std::shared_ptr<rpch::auth::security_acceptor>> inside{ntlm()};
+    settings.rpc_security = inside;
+    if (argc == 3) {
+        inside.insert(inside.begin(), std::make_shared<rpch::transport::kerberos_acceptor>(
+                                          rpch::transport::kerberos_server_settings{
+                                              .keytab = argv[2], .replay_cache = "none:"}));
+        settings.rpc_security.push_back(inside.front());
+    }
+    settings.rpc_security.push_back(std::make_shared<rpch::auth::spnego_acceptor>(inside));
     settings.call_bytes_max = std::size_t{4} << 20; // as Windows has it
     rpch::server mapper(io.get_executor(), settings);
     rpch::server other(io.get_executor(), settings);

@@ -135,6 +135,21 @@ class DomainController:
             one.close()
         return ports
 
+    @property
+    def keytab(self):
+        """The keys of the controller's own principals, host/NAME among them, for a server that stands in for it."""
+        return os.path.join(self.room, 'private', 'secrets.keytab')
+
+    def kerberos(self, room):
+        """The environment of a Kerberos library, MIT's or Samba's, in the realm; its files are in a folder."""
+        conf = os.path.join(room, 'krb5.conf')
+        with open(conf, 'w') as out:
+            out.write('[libdefaults]\n default_realm = %s\n dns_lookup_kdc = false\n dns_lookup_realm = false\n'
+                      ' dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n'
+                      '[realms]\n %s = {\n  kdc = %s\n }\n[domain_realm]\n .%s = %s\n'
+                      % (REALM, REALM, self.address, REALM.lower(), REALM))
+        return {'KRB5_CONFIG': conf, 'KRB5CCNAME': 'FILE:' + os.path.join(room, 'ccache'), 'KRB5RCACHENAME': 'none:'}
+
     def tail(self):
         with open(self.log, errors='replace') as file:
             return ''.join(file.readlines()[-25:])

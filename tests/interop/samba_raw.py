@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs Samba's tests of raw PDUs (python3-samba) against 127.0.0.1, and prints a verdict for each.
 
-    samba_raw.py [--only WORD] [NAME ...]      without the cases NAME
+    samba_raw.py NAME ...      the cases of these names
 
 A line a case: `VERDICT NAME` and, for those that do not pass, where and why. Samba's settings and
 the user come from the environment (raw_test.py)."""
@@ -33,13 +33,7 @@ class Verdicts(unittest.TestResult):
 
 
 def main():
-    words = sys.argv[1:]
-    only = words[1] if words[:1] == ['--only'] else 'test_'
-    leave_out = set(words[2:] if words[:1] == ['--only'] else words)
-    names = unittest.TestLoader().getTestCaseNames(raw_protocol.TestDCERPC_BIND)
-    chosen = [name for name in names if only in name and name not in leave_out]
-    print('cases', len(names), 'run', len(chosen))
-    unittest.TestSuite(map(raw_protocol.TestDCERPC_BIND, chosen)).run(Verdicts())
+    unittest.TestSuite(map(raw_protocol.TestDCERPC_BIND, sys.argv[1:])).run(Verdicts())
 
 
 if __name__ == '__main__':

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Security of RPC itself: Samba's torture test and impacket against `rpch serve`, and `rpch call`, at every level."""
 import itertools
-import os
 import re
 import sys
 
@@ -163,17 +162,6 @@ SAMR, DRSUAPI = '12345778-1234-abcd-ef00-0123456789ac@1.0', 'e3514235-4b06-11d1-
 MGMT = 'afa8bd80-7d8a-11c9-bef4-08002b102989@1.0'
 
 
-def kerberos_of(lab, dc):
-    """The environment of MIT's library for the realm of a domain controller."""
-    conf = lab.path('krb5.conf')
-    with open(conf, 'w') as out:
-        out.write('[libdefaults]\n default_realm = %s\n dns_lookup_kdc = false\n dns_lookup_realm = false\n'
-                  ' dns_canonicalize_hostname = false\n rdns = false\n udp_preference_limit = 1\n'
-                  '[realms]\n %s = {\n  kdc = %s\n }\n[domain_realm]\n .%s = %s\n'
-                  % (REALM, REALM, dc.address, REALM.lower(), REALM))
-    return {'KRB5_CONFIG': conf, 'KRB5CCNAME': 'FILE:' + lab.path('ccache'), 'KRB5RCACHENAME': 'none:'}
-
-
 def at_the_controller(lab, dc, environment, mechanism, level, interface=SAMR, stub='0000000000000002', password=None,
                       opnum='0'):
     """SamrConnect, or another call, as the domain's administrator."""
@@ -189,7 +177,7 @@ def at_the_controller(lab, dc, environment, mechanism, level, interface=SAMR, st
 @case('a Samba domain controller')
 def our_client_at_a_domain_controller(lab):
     with DomainController() as dc:
-        environment = kerberos_of(lab, dc)
+        environment = dc.kerberos(lab.room)
         for mechanism in ('ntlm', 'negotiate', 'kerberos'):
             # At connect, Samba 4.17 cannot answer a client whose context could sign.
             for level in ('connect', 'packet', 'integrity', 'privacy'):
@@ -207,8 +195,8 @@ def our_client_at_a_domain_controller(lab):
 @case('a Samba domain controller', 'smbtorture')
 def torture_krb5_every_level(lab):
     with DomainController() as dc:
-        environment = kerberos_of(lab, dc)
-        lab.serve('--rpc-auth', 'kerberos,negotiate', '--keytab', os.path.join(dc.room, 'private', 'secrets.keytab'))
+        environment = dc.kerberos(lab.room)
+        lab.serve('--rpc-auth', 'kerberos,negotiate', '--keytab', dc.keytab)
         for level in ('connect', 'packet', 'sign', 'seal'):
             binding = 'ncacn_ip_tcp:127.0.0.1[%d,krb5,%s,target_hostname=%s]' % (lab.tcp, level, dc.name)
             verdicts, said = smbtorture(binding, 'rpc.echo', 60, '%s@%s%%%s' % (ADMIN, REALM, ADMIN_PASSWORD),
