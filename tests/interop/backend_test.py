@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A Samba domain controller, which knows nothing of HTTP, behind `rpch proxy --tcp-backend`: the endpoint mapper and
-the account server, called by impacket and by Samba's client with security of their own, which passes through unchanged.
-"""
+"""A Samba domain controller, which knows nothing of HTTP, behind `rpch proxy --tcp-backend`: the endpoint mapper, the
+account server and replication, called by impacket, by Samba's client and by `rpch call` with security of their own,
+which passes through unchanged."""
 import re
 import sys
 
-from lab import Failed, Skipped, case, main, run
-from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, REALM, DomainController
+from lab import PASSWORD, USER, Failed, Skipped, case, expect, main, run
+from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DRSUAPI, REALM, SAMR, DomainController
 
 PEERS = ('a Samba domain controller', 'impacket', 'python3-samba')
 WHO = ('--rpc-domain', DOMAIN, '--rpc-user', ADMIN, '--rpc-password', ADMIN_PASSWORD)
@@ -52,15 +52,18 @@ def over_tcp(lab):
         calls(lab, dc, lambda port, _: ('--direct', '--target', '%s:%d' % (dc.address, port)))
 
 
+def in_front_of(lab, dc, **how):
+    words = []
+    for port in (dc.epmap_port, dc.rpc_port):
+        words += ['--tcp-backend', '%s:%d=%s:%d' % (dc.name, port, dc.address, port)]
+    lab.proxy(*words, valid_ports='%s:%d;%s:%d' % (dc.name, dc.epmap_port, dc.name, dc.rpc_port), **how)
+
+
 def through_the_proxy(lab, tls=False):
     if '--tcp-backend' not in run([lab.program, 'proxy', '--help'], 10)[1]:
         raise Skipped('this program has no option --tcp-backend')
     with DomainController() as dc:
-        words = []
-        for port in (dc.epmap_port, dc.rpc_port):
-            words += ['--tcp-backend', '%s:%d=%s:%d' % (dc.name, port, dc.address, port)]
-        lab.proxy(*words, tls=tls,
-                  valid_ports='%s:%d;%s:%d' % (dc.name, dc.epmap_port, dc.name, dc.rpc_port))
+        in_front_of(lab, dc, tls=tls)
         http = {'impacket_client.py': ('--tls',) if tls else (),
                 'samba_client.py': ('--tls', '--ca', lab.path('cert.pem')) if tls else ()}
         calls(lab, dc, lambda port, script: ('--proxy', lab.at, '--target', '%s:%d' % (dc.name, port), *http[script]))
@@ -74,6 +77,37 @@ def through_the_proxy_plain(lab):
 @case(*PEERS, 'openssl')
 def through_the_proxy_tls(lab):
     through_the_proxy(lab, tls=True)
+
+
+# How a wrong password is told: after the third leg of NTLM, which has no answer, by the fault of the first call; after
+# that of SPNEGO by its answer; and by a key distribution centre before anything is sent.
+REFUSALS = {'ntlm': 'nca_s_proto_error', 'negotiate': 'RPC_S_SEC_PKG_ERROR', 'kerberos': 'name or password'}
+
+
+@case('a Samba domain controller', 'openssl')
+def our_client_through_the_proxy(lab):
+    with DomainController() as dc:
+        in_front_of(lab, dc, tls=True, auth='basic,ntlm')
+        binding = 'ncacn_http:%s[%d,RpcProxy=%s]' % (dc.name, dc.rpc_port, lab.at)
+        with open(lab.path('secret'), 'w') as out:
+            out.write(PASSWORD + '\n')
+        for http in ('basic', 'ntlm'):
+            # one user for the proxy, and another for the server
+            more = ('--ca', lab.path('cert.pem'), '--auth', http, '--user', USER,
+                    '--password-file', lab.path('secret'))
+            for mechanism in ('ntlm', 'negotiate', 'kerberos'):
+                for level in ('integrity', 'privacy'):
+                    code, said = dc.called_by_us(lab, binding, mechanism, level, SAMR, more=more)
+                    expect(code == 0 and re.fullmatch('[0-9a-f]{40}0{8}', said.strip()),
+                           'SamrConnect, %s, %s: %s\n%s' % (mechanism, level, said, dc.tail()))
+                code, said = dc.called_by_us(lab, binding, mechanism, 'privacy', DRSUAPI, more=more)
+                expect(code == 0 and said.strip().endswith('0' * 8), 'DRSBind, %s: %s' % (mechanism, said))
+                code, said = dc.called_by_us(lab, binding, mechanism, 'integrity', DRSUAPI, more=more)
+                expect(code == 1 and 'access denied' in said, 'DRSBind, %s, not sealed: %s' % (mechanism, said))
+                code, said = dc.called_by_us(lab, binding, mechanism, 'privacy', password='wrong', more=more)
+                expect(code == 1 and re.search(REFUSALS[mechanism], said),
+                       '%s with a wrong password: %s' % (mechanism, said))
+                print('%s at the proxy, %s at the server: SamrConnect and DRSBind' % (http, mechanism))
 
 
 if __name__ == '__main__':

@@ -21,6 +21,10 @@ from lab import PEER_PYTHON, Failed, expect, run
 
 REALM, DOMAIN, HOST = 'LAB.TEST', 'LAB', 'labdc'
 ADMIN, ADMIN_PASSWORD = 'Administrator', 'Passw0rd.lab'
+# SamrConnect, IDL_DRSBind and is_server_listening: interface, operation, stub data.
+SAMR = '12345778-1234-abcd-ef00-0123456789ac@1.0', '0', '0000000000000002'
+DRSUAPI = 'e3514235-4b06-11d1-ab04-00c04fc2dcd2@4.0', '0', '00' * 8
+MGMT = 'afa8bd80-7d8a-11c9-bef4-08002b102989@1.0', '2', ''
 CONFIGURATION = """[global]
     workgroup = {domain}
     realm = {realm}
@@ -149,6 +153,16 @@ class DomainController:
                       '[realms]\n %s = {\n  kdc = %s\n }\n[domain_realm]\n .%s = %s\n'
                       % (REALM, REALM, self.address, REALM.lower(), REALM))
         return {'KRB5_CONFIG': conf, 'KRB5CCNAME': 'FILE:' + os.path.join(room, 'ccache'), 'KRB5RCACHENAME': 'none:'}
+
+    def called_by_us(self, lab, binding, mechanism, level, what=SAMR, password=ADMIN_PASSWORD, more=()):
+        """`rpch call` as the domain's administrator; its exit code and all it said."""
+        secret = lab.path('secret_of_the_administrator')
+        with open(secret, 'w') as out:
+            out.write(password + '\n')
+        user = DOMAIN + '\\' + ADMIN if mechanism == 'ntlm' else ADMIN + '@' + REALM
+        return run([lab.program, 'call', binding, what[0], what[1], '--stub', what[2], '--rpc-user', user,
+                    '--rpc-password-file', secret, '--rpc-auth', mechanism, '--auth-level', level,
+                    '--target', 'host/' + self.name, *more], 30, self.kerberos(lab.room))
 
     def tail(self):
         with open(self.log, errors='replace') as file:

@@ -5,11 +5,12 @@ import re
 import sys
 
 from lab import PASSWORD, USER, Failed, case, expect, main, run, smbtorture
-from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, REALM, DomainController
+from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DRSUAPI, MGMT, REALM, DomainController
 
 OPERATIONS = ('addone', 'sinkdata', 'echodata', 'sourcedata', 'testcall', 'testcall2', 'enum', 'surrounding',
               'doublepointer', 'sleep')
 ECHO = '60a15ec5-4de8-11d7-a637-005056a20182@1.0'
+MECHANISMS = ('ntlm', 'negotiate', 'kerberos')
 # Samba's words for the levels, and ours.
 LEVELS = {'connect': 'connect', 'packet': 'packet', 'sign': 'integrity', 'seal': 'privacy'}
 
@@ -158,37 +159,24 @@ def impacket_wrong_password(lab):
     expect(code == 1 and 'denied' in said.lower(), 'the client said: ' + said)
 
 
-SAMR, DRSUAPI = '12345778-1234-abcd-ef00-0123456789ac@1.0', 'e3514235-4b06-11d1-ab04-00c04fc2dcd2@4.0'
-MGMT = 'afa8bd80-7d8a-11c9-bef4-08002b102989@1.0'
-
-
-def at_the_controller(lab, dc, environment, mechanism, level, interface=SAMR, stub='0000000000000002', password=None,
-                      opnum='0'):
-    """SamrConnect, or another call, as the domain's administrator."""
-    secret = lab.path('secret')
-    with open(secret, 'w') as out:
-        out.write((password or ADMIN_PASSWORD) + '\n')
-    user = DOMAIN + '\\' + ADMIN if mechanism == 'ntlm' else ADMIN + '@' + REALM
-    return run([lab.program, 'call', 'ncacn_ip_tcp:%s[%d]' % (dc.address, dc.rpc_port), interface, opnum, '--stub', stub,
-                '--user', user, '--password-file', secret, '--rpc-auth', mechanism, '--auth-level', level,
-                '--target', 'host/' + dc.name], 30, environment)
+HANDLE = '[0-9a-f]{40}0{8}'                                 # the answer of SamrConnect: a handle, and success
 
 
 @case('a Samba domain controller')
 def our_client_at_a_domain_controller(lab):
     with DomainController() as dc:
-        environment = dc.kerberos(lab.room)
-        for mechanism in ('ntlm', 'negotiate', 'kerberos'):
+        binding = 'ncacn_ip_tcp:%s[%d]' % (dc.address, dc.rpc_port)
+        for mechanism in MECHANISMS:
             # At connect, Samba 4.17 cannot answer a client whose context could sign.
             for level in ('connect', 'packet', 'integrity', 'privacy'):
-                code, said = at_the_controller(lab, dc, environment, mechanism, level)
-                expect(code == 0 and re.fullmatch('[0-9a-f]{40}0{8}', said.strip()),
+                code, said = dc.called_by_us(lab, binding, mechanism, level)
+                expect(code == 0 and re.fullmatch(HANDLE, said.strip()),
                        'SamrConnect, %s, %s: %s\n%s' % (mechanism, level, said, dc.tail()))
-            code, said = at_the_controller(lab, dc, environment, mechanism, 'connect', MGMT, stub='', opnum='2')
+            code, said = dc.called_by_us(lab, binding, mechanism, 'connect', MGMT)
             expect(code == 0 and said.strip() == '0000000001000000', 'is_server_listening, %s: %s' % (mechanism, said))
-            code, said = at_the_controller(lab, dc, environment, mechanism, 'privacy', DRSUAPI, '00' * 8)
+            code, said = dc.called_by_us(lab, binding, mechanism, 'privacy', DRSUAPI)
             expect(code == 0 and said.strip().endswith('0' * 8), 'DRSBind, %s: %s' % (mechanism, said))
-            code, said = at_the_controller(lab, dc, environment, mechanism, 'privacy', password='wrong')
+            code, said = dc.called_by_us(lab, binding, mechanism, 'privacy', password='wrong')
             expect(code == 1, '%s with a wrong password: %s' % (mechanism, said))
 
 
