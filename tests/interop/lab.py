@@ -123,6 +123,13 @@ class Program:
         if self.take_log:
             self.take_log(line)
 
+    def must_log(self, words, wait=5):
+        """Waits for a line of the log that holds them."""
+        give_up = time.monotonic() + wait
+        while not any(words in line for line in self.latest(1000)):
+            expect(time.monotonic() < give_up, 'not in the log: %s\n  %s' % (words, '\n  '.join(self.latest(25))))
+            time.sleep(0.01)
+
     def latest(self, count=10):
         return list(self.log)[-count:]
 
@@ -160,11 +167,24 @@ class Program:
             self.words[1], code, '\n  '.join(self.latest())))
 
 
-class Tap:
-    """A TCP relay that keeps what it carried: a capture that needs no rights."""
+def pdus(stream):
+    """The RPC PDUs in a stream that holds nothing else, whole ones: (PTYPE, pfc_flags, octets). [C706] 12.6.3.1."""
+    out = []
+    while len(stream) >= 16 and len(stream) >= int.from_bytes(stream[8:10], 'little'):
+        length = int.from_bytes(stream[8:10], 'little')
+        out.append((stream[2], stream[3], bytes(stream[:length])))
+        stream = stream[length:]
+    return out
 
-    def __init__(self, to):
-        self.to = to
+
+class Tap:
+    """A TCP relay that keeps what it carried: a capture that needs no rights.
+
+    `change`, if set, is called with what came from the client and gives what goes on to the server, and is kept."""
+
+    def __init__(self, to, host='127.0.0.1'):
+        self.to = (host, to)
+        self.change = None
         self.connections = []                               # [bytes from the client, bytes to it]
         self.listener = socket.create_server(('127.0.0.1', 0))
         self.port = self.listener.getsockname()[1]
@@ -174,23 +194,25 @@ class Tap:
         while True:
             try:
                 near = self.listener.accept()[0]
-                far = socket.create_connection(('127.0.0.1', self.to))
+                far = socket.create_connection(self.to)
             except OSError:
                 return
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             kept = [bytearray(), bytearray()]
             self.connections.append(kept)
-            threading.Thread(target=self.carry, args=(near, far, kept[0]), daemon=True).start()
+            threading.Thread(target=self.carry, args=(near, far, kept[0], self.change), daemon=True).start()
             threading.Thread(target=self.carry, args=(far, near, kept[1]), daemon=True).start()
 
     @staticmethod
-    def carry(here, there, kept):
+    def carry(here, there, kept, change=None):
         try:
             while True:
                 got = here.recv(65536)
                 if not got:
                     break
+                if change:
+                    got = change(got)
                 kept += got
                 there.sendall(got)
             there.shutdown(socket.SHUT_WR)
@@ -273,8 +295,8 @@ class Lab:
         self.port, = self.start(*words, *more, listeners=1)
         self.at = '127.0.0.1:%d' % self.port
 
-    def tap(self, port):
-        one = Tap(port)
+    def tap(self, port, host='127.0.0.1'):
+        one = Tap(port, host)
         self.taps.append(one)
         return one
 

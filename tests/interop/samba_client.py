@@ -3,7 +3,7 @@
 
 usage: samba_client.py --proxy IP:PORT --target HOST:PORT [--tls --ca FILE]
                        [--http-domain NAME --http-password WORD]
-                       [--rpc-auth none|ntlm|spnego|krb5] [--rpc-level connect|sign|seal]
+                       [--rpc-auth none|ntlm|spnego|krb5] [--rpc-level connect|packet|sign|seal]
                        [--rpc-domain NAME] [--rpc-user NAME] [--rpc-password WORD]
                        [--realm NAME --kdc ADDRESS --rpc-host NAME]
                        [--call echo|samr] [--bytes N] [--repeat N] [--timeout SECONDS]
@@ -121,7 +121,7 @@ def main():
     p.add_argument('--http-domain')
     p.add_argument('--http-password')
     p.add_argument('--rpc-auth', choices=('none', 'ntlm', 'spnego', 'krb5'), default='none')
-    p.add_argument('--rpc-level', choices=('connect', 'sign', 'seal'), default='seal')
+    p.add_argument('--rpc-level', choices=('connect', 'packet', 'sign', 'seal'), default='seal')
     p.add_argument('--rpc-domain', default='')
     p.add_argument('--rpc-user', default='')
     p.add_argument('--rpc-password', default='')

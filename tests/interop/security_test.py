@@ -4,7 +4,7 @@ import itertools
 import re
 import sys
 
-from lab import PASSWORD, USER, Failed, case, expect, main, run, smbtorture
+from lab import PASSWORD, USER, Failed, case, expect, main, pdus, run, smbtorture
 from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DRSUAPI, MGMT, REALM, DomainController
 
 OPERATIONS = ('addone', 'sinkdata', 'echodata', 'sourcedata', 'testcall', 'testcall2', 'enum', 'surrounding',
@@ -192,6 +192,107 @@ def torture_krb5_every_level(lab):
             if verdicts != {name: 'success' for name in OPERATIONS}:
                 raise Failed('%s: %s\n%s' % (binding, verdicts, said))
             print('%s: all %d operations' % (binding, len(verdicts)))
+
+
+BIND, BIND_ACK, REQUEST, ALTER_CONTEXT = 11, 12, 0, 14      # PTYPE
+SIGNS_HEADERS = 4                                           # PFC_SUPPORT_HEADER_SIGN, [MS-RPCE] 2.2.2.3
+
+
+def proposed_and_accepted(tap):
+    """Of the only connection of a tap: whether the bind proposed header signing, and the bind_ack took it up."""
+    expect(len(tap.connections) == 1, '%d connections' % len(tap.connections))
+    client, server = ([(kind, flags) for kind, flags, _ in pdus(bytes(kept))] for kept in tap.connections[0])
+    expect(client[:1] and client[0][0] == BIND and server[:1] and server[0][0] == BIND_ACK, '%s, %s' % (client, server))
+    return tuple(bool(first & SIGNS_HEADERS) for (_, first), *_ in (client, server))
+
+
+def on_the_way(kinds, change):
+    """For `Tap.change`: has change(octets, start) alter the PDUs of these kinds; several may come at once."""
+    def whole(got):
+        out, at = bytearray(got), 0
+        while at + 20 <= len(out) and out[at] == 5:
+            if out[at + 2] in kinds:
+                change(out, at)
+            at += max(16, int.from_bytes(out[at + 8:at + 10], 'little'))
+        return bytes(out)
+    return whole
+
+
+def take_the_proposal_away(octets, at):
+    octets[at + 3] &= ~SIGNS_HEADERS
+
+
+def change_the_alloc_hint(octets, at):
+    octets[at + 16] ^= 0x40                                 # of the header, which is never sealed
+
+
+# What is changed between client and server, and how the server's refusal is told by our client, by Samba's, and in our
+# log. A proposal that was taken away is found by the verification trailer, [MS-RPCE] 2.2.2.13.2.
+CHANGES = ((on_the_way((BIND, ALTER_CONTEXT), take_the_proposal_away), r'access denied', 'Access Denied',
+            'less protection than was demanded'),
+           (on_the_way((REQUEST,), change_the_alloc_hint), 'RPC_S_SEC_PKG_ERROR', 'security package-specific error',
+            'a protected PDU was altered'))
+
+
+@case('a Samba domain controller')
+def header_signing_at_a_domain_controller(lab):
+    with DomainController() as dc:
+        for mechanism, level in itertools.product(MECHANISMS, ('packet', 'integrity', 'privacy')):
+            def call_through(tap, mechanism=mechanism, level=level):
+                return dc.called_by_us(lab, 'ncacn_ip_tcp:127.0.0.1[%d]' % tap.port, mechanism, level)
+            tap = lab.tap(dc.rpc_port, dc.address)
+            code, said = call_through(tap)
+            expect(code == 0 and re.fullmatch(HANDLE, said.strip()), 'SamrConnect, %s, %s: %s' % (mechanism, level, said))
+            expect(proposed_and_accepted(tap) == (True, True), '%s, %s: not negotiated' % (mechanism, level))
+            for change, told, _, _ in CHANGES:
+                tap = lab.tap(dc.rpc_port, dc.address)
+                tap.change = change
+                code, said = call_through(tap)
+                expect(code == 1 and re.search(told, said), '%s, %s, changed: %s' % (mechanism, level, said))
+            print('%s, %s: proposed, accepted and heeded' % (mechanism, level))
+        # nothing is signed at this level, so nothing is proposed
+        for mechanism in MECHANISMS:
+            tap = lab.tap(dc.rpc_port, dc.address)
+            dc.called_by_us(lab, 'ncacn_ip_tcp:127.0.0.1[%d]' % tap.port, mechanism, 'connect')
+            expect(proposed_and_accepted(tap) == (False, False), mechanism + ', connect: negotiated')
+
+
+@case('a Samba domain controller')
+def header_signing_of_sambas_client(lab):
+    with DomainController() as dc:
+        lab.serve('--rpc-auth', 'ntlm,negotiate,kerberos', '--users', lab.users(PASSWORD, '--ntlm'),
+                  '--keytab', dc.keytab)
+        users = {'krb5': ('--rpc-user', ADMIN, '--rpc-password', ADMIN_PASSWORD, '--rpc-domain', DOMAIN, '--realm', REALM,
+                          '--kdc', dc.address, '--rpc-host', dc.name)}
+        for mechanism, level in itertools.product(('ntlm', 'spnego', 'krb5'), LEVELS):
+            def call_through(tap, mechanism=mechanism, level=level):
+                who = users.get(mechanism, ('--rpc-user', USER, '--rpc-password', PASSWORD))
+                return lab.client('samba_client.py', '--direct', '--target', '127.0.0.1:%d' % tap.port, '--rpc-auth',
+                                  mechanism, '--rpc-level', level, *who)
+            signs = level != 'connect'
+            tap = lab.tap(lab.tcp)
+            answered(call_through(tap))
+            expect(proposed_and_accepted(tap) == (signs, signs), '%s, %s: %s' % (
+                mechanism, level, proposed_and_accepted(tap)))
+            for change, _, told, logged in CHANGES:
+                tap = lab.tap(lab.tcp)
+                tap.change = change
+                lab.running[0].log.clear()
+                code, said = call_through(tap)
+                if not signs:
+                    expect(code == 0, '%s, connect, changed: %s' % (mechanism, said))
+                    continue
+                expect(code == 1 and told in said, '%s, %s, changed: %s' % (mechanism, level, said))
+                lab.running[0].must_log(logged)
+
+
+@case('impacket')
+def no_header_signing_with_impacket(lab):
+    protected(lab, 'ntlm', 'integrity')
+    for level in ('integrity', 'privacy'):
+        tap = lab.tap(lab.tcp)
+        answered(impacket(lab, '--direct', '--target', '127.0.0.1:%d' % tap.port, '--rpc-level', level))
+        expect(proposed_and_accepted(tap) == (False, False), level + ': negotiated')
 
 
 add_impacket_cases()
