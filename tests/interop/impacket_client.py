@@ -6,8 +6,8 @@ usage: impacket_client.py --proxy HOST:PORT --target HOST:PORT [--tls]
                           [--http-auth none|basic] [--http-user NAME] [--http-password WORD]
                           [--rpc-auth none|ntlm] [--rpc-level connect|integrity|privacy]
                           [--rpc-domain NAME] [--rpc-user NAME] [--rpc-password WORD]
-                          [--call echo|epm|lookup|list|mgmt|samr] [--of rpcecho|samr]
-                          [--bytes N] [--repeat N] [--timeout SECONDS]
+                          [--call echo|epm|lookup|list|mgmt|samr|in_channel] [--of rpcecho|samr]
+                          [--cookie HEX] [--hold SECONDS] [--bytes N] [--repeat N] [--timeout SECONDS]
        impacket_client.py --direct --target HOST:PORT ...   (the same calls over ncacn_ip_tcp)
 
   echo   AddOne and EchoData of the rpcecho interface; --bytes bytes each way
@@ -16,6 +16,8 @@ usage: impacket_client.py --proxy HOST:PORT --target HOST:PORT [--tls]
   list   all of ept_lookup, by impacket's own loop, and again for one interface and every version option
   mgmt   inq_if_ids; of rpcecho also inq_stats, is_server_listening, and stop_server_listening, which must be refused
   samr   the domains of an account server, and the accounts of the second one
+  in_channel  opens only the IN channel of the virtual connection --cookie, and waits for --hold seconds: the status
+         line that came, or that it stays open
 
 Needs Debian's python3-impacket and therefore Debian's /usr/bin/python3.
 Exit 0 when every call answered as it must, else 1.
@@ -23,10 +25,11 @@ Exit 0 when every call answered as it must, else 1.
 import argparse
 import os
 import signal
+import socket
 import struct
 import sys
 
-from impacket.dcerpc.v5 import epm, mgmt, rpcrt, samr, transport
+from impacket.dcerpc.v5 import epm, mgmt, rpch, rpcrt, samr, transport
 from impacket.http import AUTH_BASIC, AUTH_NTLM, HTTPClientSecurityProvider
 from impacket.uuid import uuidtup_to_bin
 
@@ -36,24 +39,27 @@ LEVELS = {'connect': rpcrt.RPC_C_AUTHN_LEVEL_CONNECT, 'integrity': rpcrt.RPC_C_A
           'privacy': rpcrt.RPC_C_AUTHN_LEVEL_PKT_PRIVACY}
 
 
-def connection(args):
+def way(args):
     host, _, port = args.target.rpartition(':')
     if args.direct:
-        wire = transport.DCERPCTransportFactory('ncacn_ip_tcp:%s[%s]' % (host, port))
+        return transport.DCERPCTransportFactory('ncacn_ip_tcp:%s[%s]' % (host, port))
+    # the RpcProxy= option of a string binding only takes ports 80 and 443,
+    # so the proxy is named by URL instead
+    wire = transport.DCERPCTransportFactory('ncacn_http:%s[%s]' % (host, port))
+    wire.set_rpc_proxy_url('%s://%s%s' % ('https' if args.tls else 'http', args.proxy, args.path))
+    wire.set_credentials(args.http_user, args.http_password)
+    if args.http_auth == 'basic':
+        wire.set_auth_type(AUTH_BASIC)
+    elif args.http_auth == 'ntlm':
+        wire.set_auth_type(AUTH_NTLM)
     else:
-        # the RpcProxy= option of a string binding only takes ports 80 and 443,
-        # so the proxy is named by URL instead
-        wire = transport.DCERPCTransportFactory('ncacn_http:%s[%s]' % (host, port))
-        wire.set_rpc_proxy_url('%s://%s%s' % ('https' if args.tls else 'http', args.proxy, args.path))
-        wire.set_credentials(args.http_user, args.http_password)
-        if args.http_auth == 'basic':
-            wire.set_auth_type(AUTH_BASIC)
-        elif args.http_auth == 'ntlm':
-            wire.set_auth_type(AUTH_NTLM)
-        else:
-            # it knows no anonymous client: without this it offers NTLM unasked
-            HTTPClientSecurityProvider.get_auth_headers = lambda *_: ({}, None)
-    rpc = wire.get_dce_rpc()
+        # it knows no anonymous client: without this it offers NTLM unasked
+        HTTPClientSecurityProvider.get_auth_headers = lambda *_: ({}, None)
+    return wire
+
+
+def connection(args):
+    rpc = way(args).get_dce_rpc()
     if args.rpc_auth == 'ntlm':
         rpc.set_credentials(args.rpc_user, args.rpc_password, args.rpc_domain)
         rpc.set_auth_type(rpcrt.RPC_C_AUTHN_WINNT)
@@ -183,6 +189,18 @@ def call_samr(args):
     return 'domains %s, users %s, x %d' % (domains, users, args.repeat)
 
 
+def call_in_channel(args):
+    wire = way(args)
+    wire.create_rpc_in_channel()
+    channel = wire.get_socket_in()
+    channel.sendall(rpch.hCONN_B1(bytes.fromhex(args.cookie), os.urandom(16), os.urandom(16)))
+    channel.settimeout(args.hold)
+    try:
+        return 'the IN channel got ' + channel.recv(8192).decode('latin-1').partition('\r\n')[0]
+    except socket.timeout:
+        return 'the IN channel stays open'
+
+
 def overdue(*_):
     raise TimeoutError('no answer in time')
 
@@ -202,8 +220,10 @@ def main():
     p.add_argument('--rpc-domain', default='')
     p.add_argument('--rpc-user', default='')
     p.add_argument('--rpc-password', default='')
-    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'list', 'mgmt', 'samr'), default='echo')
+    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'list', 'mgmt', 'samr', 'in_channel'), default='echo')
     p.add_argument('--of', choices=tuple(INTERFACES), default='rpcecho')
+    p.add_argument('--cookie')
+    p.add_argument('--hold', type=int, default=2)
     p.add_argument('--bytes', type=int, default=1000)
     p.add_argument('--repeat', type=int, default=1)
     p.add_argument('--timeout', type=int, default=20)

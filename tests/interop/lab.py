@@ -307,8 +307,8 @@ class Lab:
             make_certificate(cert, key)
         return cert
 
-    def users(self, password, *more):
-        done = subprocess.run([self.program, 'passwd', self.path('users'), USER, *more], input=password + '\n',
+    def users(self, password, *more, user=USER):
+        done = subprocess.run([self.program, 'passwd', self.path('users'), user, *more], input=password + '\n',
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
         expect(done.returncode == 0, 'rpch passwd: ' + done.stdout)
         with open(self.path('users')) as file:
