@@ -5,7 +5,8 @@
 //                                impacket_client.py makes calls, right and wrong
 //     interop_http_ntlm serve    prints the ports of proxy and server, and serves for a minute
 //
-// The user is RPCHDOM\labuser with the password labpass.
+// The user is labuser, of whatever domain, with the password labpass. So has domainuser, of RPCHDOM
+// alone, and lockeduser, who may not log on.
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -34,7 +35,10 @@ constexpr int skipped = 77;
 test::stack_options ntlm_only() {
     const auto& environment = rpch::transport::system_ntlm_environment();
     auto accounts = std::make_shared<rpch::auth::ntlm_account_list>();
-    accounts->add({"labuser", "", rpch::auth::ntowf_v1("labpass").value(), false});
+    const auto hash = rpch::auth::ntowf_v1("labpass").value();
+    accounts->add({"labuser", "", hash, false});
+    accounts->add({"domainuser", "RPCHDOM", hash, false});
+    accounts->add({"lockeduser", "", hash, true});
     const auto acceptor = std::make_shared<rpch::auth::ntlm_acceptor>(
         environment, std::move(accounts), rpch::auth::ntlm_server_settings{});
     return {.adjust_proxy =
@@ -85,14 +89,44 @@ void require(bool holds, const std::string& what) {
     if (!holds) throw std::runtime_error(what);
 }
 
+/// Who logs on with which password, and what the log of the proxy says of a refusal; the client is
+/// told the same in any case.
+struct logon {
+    std::string domain, user, password, refusal;
+    [[nodiscard]] bool is_right() const { return refusal.empty(); }
+};
+
+const std::vector<logon>& logons() {
+    const std::string unknown = "name or password is malformed or wrong (unknown user or wrong";
+    static const std::vector<logon> all{{"RPCHDOM", "labuser", "labpass", ""},
+                                        {"", "labuser", "labpass", ""},
+                                        {"", "labuser", "guess", unknown},
+                                        {"", "nobody", "labpass", unknown},
+                                        {"RPCHDOM", "domainuser", "labpass", ""},
+                                        {"rpchdom", "domainuser", "labpass", ""},
+                                        {"OTHERDOM", "domainuser", "labpass", unknown},
+                                        {"", "domainuser", "labpass", unknown},
+                                        {"", "lockeduser", "labpass", "the account is locked"},
+                                        {"", "lockeduser", "guess", unknown}};
+    return all;
+}
+
+void require_refusal(test::stack& all, const logon& who) {
+    if (who.is_right()) return;
+    if (all.proxy_said("logon failed: " + who.refusal)) return;
+    for (const auto& each : all.proxy_log) std::printf("proxy: %s\n", each.c_str());
+    throw std::runtime_error("the log does not say: " + who.refusal);
+}
+
 void ask_with_curl() {
     test::stack all(ntlm_only());
     const std::string url = "http://127.0.0.1:" + std::to_string(all.proxy_port) +
                             "/rpc/rpcproxy.dll?127.0.0.1:" + std::to_string(all.server_port);
     for (const std::string method : {"RPC_IN_DATA", "RPC_OUT_DATA"})
-        for (const std::string who :
-             {"RPCHDOM\\labuser:labpass", "labuser:labpass", "labuser:guess", "nobody:labpass"}) {
-            const bool is_right = who.ends_with("labuser:labpass");
+        for (const logon& each : logons()) {
+            const std::string who =
+                each.domain + (each.domain.empty() ? "" : "\\") + each.user + ":" + each.password;
+            all.proxy_log.clear();
             int code = 0;
             const std::string said = run(all,
                                          {"curl",
@@ -118,7 +152,9 @@ void ask_with_curl() {
                                          code);
             if (code == skipped) std::exit(skipped);
             require(code == 0, "curl ended with " + std::to_string(code));
-            require((said.find("HTTP/1.1 200 Success") != std::string::npos) == is_right, who);
+            require((said.find("HTTP/1.1 200 Success") != std::string::npos) == each.is_right(),
+                    who);
+            require_refusal(all, each);
             require(said.find("WWW-Authenticate: NTLM TlRMTVNTUAAC") != std::string::npos,
                     "no challenge");
         }
@@ -129,16 +165,18 @@ void call_with_impacket(const std::string& client) {
     int code = 0;
     run(all, {"/usr/bin/python3", "-c", "import impacket"}, code);
     if (code != 0) std::exit(skipped);
-    for (const bool is_right : {true, false}) {
+    for (const logon& each : logons()) {
+        all.proxy_log.clear();
         const std::string said = run(
             all,
             {"/usr/bin/python3", client, "--proxy", "127.0.0.1:" + std::to_string(all.proxy_port),
              "--target", "127.0.0.1:" + std::to_string(all.server_port), "--http-auth", "ntlm",
-             "--http-user", "labuser", "--http-password", is_right ? "labpass" : "guess", "--call",
-             "echo", "--bytes", "3000"},
+             "--http-domain", each.domain, "--http-user", each.user, "--http-password",
+             each.password, "--call", "echo", "--bytes", "3000"},
             code);
-        require((code == 0) == is_right, "impacket ended with " + std::to_string(code));
-        require((said.find("ok: ") != std::string::npos) == is_right, said);
+        require((code == 0) == each.is_right(), "impacket ended with " + std::to_string(code));
+        require((said.find("ok: ") != std::string::npos) == each.is_right(), said);
+        require_refusal(all, each);
     }
 }
 

@@ -3,7 +3,8 @@
 
 usage: impacket_client.py --proxy HOST:PORT --target HOST:PORT [--tls]
                           [--path /rpc/rpcproxy.dll]
-                          [--http-auth none|basic] [--http-user NAME] [--http-password WORD]
+                          [--http-auth none|basic|ntlm]
+                          [--http-domain NAME] [--http-user NAME] [--http-password WORD]
                           [--rpc-auth none|ntlm] [--rpc-level connect|integrity|privacy]
                           [--rpc-domain NAME] [--rpc-user NAME] [--rpc-password WORD]
                           [--call echo|epm|lookup|list|mgmt|samr|in_channel] [--of rpcecho|samr]
@@ -47,7 +48,7 @@ def way(args):
     # so the proxy is named by URL instead
     wire = transport.DCERPCTransportFactory('ncacn_http:%s[%s]' % (host, port))
     wire.set_rpc_proxy_url('%s://%s%s' % ('https' if args.tls else 'http', args.proxy, args.path))
-    wire.set_credentials(args.http_user, args.http_password)
+    wire.set_credentials(args.http_user, args.http_password, args.http_domain)
     if args.http_auth == 'basic':
         wire.set_auth_type(AUTH_BASIC)
     elif args.http_auth == 'ntlm':
@@ -213,6 +214,7 @@ def main():
     p.add_argument('--tls', action='store_true', help='https, certificate not verified')
     p.add_argument('--path', default='/rpc/rpcproxy.dll')
     p.add_argument('--http-auth', choices=('none', 'basic', 'ntlm'), default='none')
+    p.add_argument('--http-domain', default='')
     p.add_argument('--http-user', default='labuser')
     p.add_argument('--http-password', default='labpass')
     p.add_argument('--rpc-auth', choices=('none', 'ntlm'), default='none')
