@@ -5,6 +5,7 @@ import struct
 import sys
 
 from lab import PASSWORD, USER, Failed, case, expect, free_port, main, smbtorture
+from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, REALM, DomainController
 
 OPERATIONS = ('addone', 'sinkdata', 'echodata', 'sourcedata', 'testcall', 'testcall2', 'enum', 'surrounding',
               'doublepointer', 'sleep')
@@ -22,7 +23,8 @@ def rts_names(stream):
                 6: 'Version', 10: 'ANCE', 13: 'Destination'}
     sizes = {0: 4, 1: 24, 2: 4, 4: 4, 6: 4, 10: 0, 13: 4}
     names = []
-    at = stream.index(b'\r\n\r\n') + 4
+    # behind the legs of a logon, of which the last of Negotiate is answered as an echo request
+    at = stream.index(b'\r\n\r\n', stream.rindex(b'HTTP/1.1 200 ')) + 4
     while at + 16 <= len(stream):
         length, = struct.unpack_from('<H', stream, at + 8)
         if stream[at + 2] == 20:
@@ -85,6 +87,78 @@ def add_http_cases():
                 over_http(lab, name, tls)
             one.__name__ = 'torture_%s_over_http_%s' % (name, 'tls' if tls else 'plain')
             case('smbtorture', *(('openssl',) if tls else ()))(one)
+
+
+# Its words for the levels of RPC security, and ours.
+LEVELS = {'connect': 'connect', 'packet': 'packet', 'sign': 'integrity', 'seal': 'privacy'}
+
+
+def protected_over_http(lab, options, http, who, tls=False, environment=None, settings=(), names=OPERATIONS):
+    """Runs of the subtests with RPC security inside the tunnel, and the same user at the proxy."""
+    for name in names:
+        tap = lab.tap(lab.port)
+        binding = 'ncacn_http:127.0.0.1[%d,%s,HttpUseTls=%s,RpcProxy=127.0.0.1:%d,HttpAuthOption=%s]' % (
+            lab.http, options, 'true' if tls else 'false', tap.port, http)
+        expected = OVER_HTTP[name]
+        verdicts, said = smbtorture(binding, 'rpc.echo.echo.' + name, 60 if expected == 'success' else 5, who, settings,
+                                    environment)
+        got = outcome(verdicts, said, name, tap)
+        if got != expected:
+            raise Failed('%s, %s: expected %r, got %r\n%s' % (binding, name, expected, got, said))
+    print('%s: %d operations' % (options, len(names)))
+
+
+def operations_at(level):
+    """What stops `sinkdata` is outside RPC security: one level shows it, and it takes its time."""
+    return [name for name in OPERATIONS if level == 'seal' or OVER_HTTP[name] == 'success']
+
+
+def add_protected_cases():
+    for mechanism, http in (('ntlm', 'ntlm'), ('spnego', 'negotiate')):
+        for level in LEVELS:
+            def one(lab, mechanism=mechanism, http=http, level=level):
+                lab.serve('--rpc-auth', mechanism.replace('spnego', 'ntlm,negotiate'), '--users',
+                          lab.users(PASSWORD, '--ntlm'), '--auth-level', LEVELS[level])
+                lab.proxy(auth=http)
+                protected_over_http(lab, mechanism + ',' + level, http, USER + '%' + PASSWORD,
+                                    names=operations_at(level))
+            one.__name__ = 'torture_%s_%s_over_http' % (mechanism, level)
+            case('smbtorture')(one)
+
+
+@case('a Samba domain controller', 'smbtorture')
+def torture_krb5_every_level_over_http(lab):
+    with DomainController() as dc:
+        # Once it has a ticket it calls itself by its principal, at the proxy, too: the second connection of `sleep`.
+        for name in (ADMIN, ADMIN + '@' + REALM):
+            lab.users(ADMIN_PASSWORD, '--ntlm', user=name)
+        lab.serve('--rpc-auth', 'kerberos,negotiate', '--keytab', dc.keytab)
+        lab.proxy(auth='basic,ntlm')
+        for level, http in zip(LEVELS, ('basic', 'ntlm', 'basic', 'ntlm')):
+            protected_over_http(lab, 'krb5,%s,target_hostname=%s' % (level, dc.name), http,
+                                '%s\\%s%%%s' % (DOMAIN, ADMIN, ADMIN_PASSWORD), environment=dc.kerberos(lab.room),
+                                settings=('realm=' + REALM, 'workgroup=' + DOMAIN), names=operations_at(level))
+
+
+@case('smbtorture', 'openssl')
+def torture_ntlm_seal_over_http_tls(lab):
+    lab.serve('--rpc-auth', 'ntlm', '--users', lab.users(PASSWORD, '--ntlm'), '--auth-level', 'privacy')
+    lab.proxy(auth='ntlm', tls=True)
+    protected_over_http(lab, 'ntlm,seal', 'ntlm', USER + '%' + PASSWORD, tls=True, names=operations_at(None))
+
+
+@case('smbtorture')
+def torture_refused_over_http(lab):
+    lab.serve('--rpc-auth', 'ntlm,negotiate', '--users', lab.users(PASSWORD, '--ntlm'), '--auth-level', 'privacy')
+    lab.proxy()                                             # lets everybody in: the server is to refuse
+    for options, who in (('ntlm,seal', USER + '%wrong'), ('spnego,seal', USER + '%wrong'),
+                         ('ntlm,sign', USER + '%' + PASSWORD), ('spnego,connect', USER + '%' + PASSWORD)):
+        binding = 'ncacn_http:127.0.0.1[%d,%s,HttpUseTls=false,RpcProxy=%s,HttpAuthOption=basic]' % (
+            lab.http, options, lab.at)
+        verdicts, said = smbtorture(binding, 'rpc.echo.echo.addone', 30, who)
+        expect('success' not in verdicts.values(), '%s: let in' % options)
+        expect(re.search('ACCESS_DENIED|LOGON_FAILURE', said), '%s: refused, but not for that: %s' % (options, said))
+    protected_over_http(lab, 'ntlm,seal', 'basic', USER + '%' + PASSWORD, names=('addone',))
 
 
 @case('smbtorture')
@@ -185,6 +259,7 @@ def endpoint_mapper_at_its_ports(lab):
 
 
 add_http_cases()
+add_protected_cases()
 
 if __name__ == '__main__':
     sys.exit(main())
