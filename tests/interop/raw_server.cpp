@@ -1,11 +1,18 @@
-// The server for Samba's tests of raw PDUs (raw_test.py): an endpoint mapper with mgmt, and the one
-// interface that the tests look up there. Not installed.
+// A server for what needs more than `rpch serve` offers: Samba's tests of raw PDUs (raw_test.py)
+// and context handles of Samba's client (group_test.py). An endpoint mapper with mgmt, the one
+// interface that the tests look up there, and three operations of [MS-RRP] with handles. Not
+// installed.
 //     interop_raw_server PORT [KEYTAB]      of the endpoint mapper, on 127.0.0.1
-// With a keytab it takes Kerberos, too.
+// It announces three listeners: the mapper's, ncacn_ip_tcp of the other interfaces, and ncacn_http
+// of the one with handles. With a keytab it takes Kerberos, too.
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -21,7 +28,37 @@
 
 namespace {
 
+using rpch::ndr::context_handle;
+
 constexpr rpch::interface_id netlogon{"12345678-1234-abcd-ef00-01234567cffb", 1, 0};
+
+/// OpenLocalMachine, BaseRegCloseKey and BaseRegGetVersion, [MS-RRP] 3.1.5: a handle, and who may
+/// use it.
+struct registry {
+    static constexpr rpch::interface_id id{"338cd001-2244-31f1-aaaa-900038001003", 1, 0};
+    using name = rpch::ndr::unique<std::uint16_t>;
+    using opened = std::tuple<context_handle, std::uint32_t>;
+    using version = std::tuple<std::uint32_t, std::uint32_t>;
+    using open = rpch::operation<2, opened(name, std::uint32_t)>;
+    using close = rpch::operation<5, opened(context_handle)>;
+    using get_version = rpch::operation<26, version(context_handle)>;
+    struct key {};
+};
+
+void offer_registry(rpch::server& on) {
+    using rpch::call_context;
+    on.handle<registry, registry::open>(
+        [](call_context& call, const registry::name&, std::uint32_t) {
+            return registry::opened{call.make_handle<registry::key>(), 0};
+        });
+    on.handle<registry, registry::close>([](call_context& call, const context_handle& h) {
+        return registry::opened{call.close_handle<registry::key>(h), 0};
+    });
+    on.handle<registry, registry::get_version>([](call_context& call, const context_handle& h) {
+        static_cast<void>(call.handle<registry::key>(h));
+        return registry::version{6, 0};
+    });
+}
 
 /// NetrServerReqChallenge, [MS-NRPC] 3.5.4.4.1: a challenge of zeros and success, whatever is
 /// asked.
@@ -85,6 +122,7 @@ int main(int argc, char** argv) {
     settings.call_bytes_max = std::size_t{4} << 20; // as Windows has it
     rpch::server mapper(io.get_executor(), settings);
     rpch::server other(io.get_executor(), settings);
+    rpch::server behind_proxies(io.get_executor(), settings);
     const auto known = std::make_shared<rpch::services::endpoint_map>();
     mapper.serve_endpoint_mapper(known);
     mapper.serve_mgmt();
@@ -98,17 +136,23 @@ int main(int argc, char** argv) {
     });
     other.handle_raw(netlogon, 4, answer_challenge);
     other.publish_endpoints(known, {.annotation = "netlogon", .objects = {}});
-    if (!other.listen("ncacn_ip_tcp:127.0.0.1")) return 1;
-    if (!listen(mapper, std::string("ncacn_ip_tcp:127.0.0.1[") + argv[1] + "]")) return 1;
+    offer_registry(other);
+    offer_registry(behind_proxies);
+    if (!listen(mapper, std::string("ncacn_ip_tcp:127.0.0.1[") + argv[1] + "]") ||
+        !listen(other, "ncacn_ip_tcp:127.0.0.1") || !listen(behind_proxies, "ncacn_http:127.0.0.1"))
+        return 1;
+    const auto all = {&mapper, &other, &behind_proxies};
     tool::service what;
     what.stop_listening = [&] {
-        mapper.stop_listening();
-        other.stop_listening();
+        for (rpch::server* each : all) each->stop_listening();
     };
-    what.connections = [&] { return mapper.connections() + other.connections(); };
+    what.connections = [&] {
+        std::size_t open = 0;
+        for (const rpch::server* each : all) open += each->connections();
+        return open;
+    };
     what.close = [&] {
-        mapper.close();
-        other.close();
+        for (rpch::server* each : all) each->close();
     };
     return tool::run_service(io, signals, what);
 }

@@ -48,7 +48,7 @@ def names():
 
 def verdicts_of(program, chosen, keytab, settings):
     """In a network namespace of our own: the server, the cases, the verdicts."""
-    server = Program([os.path.join(os.path.dirname(program), 'interop_raw_server'), '135', *keytab], listeners=1)
+    server = Program([os.path.join(os.path.dirname(program), 'interop_raw_server'), '135', *keytab], listeners=3)
     room = tempfile.mkdtemp(prefix='rpch_interop.')
     try:
         with open(os.path.join(room, 'smb.conf'), 'w') as out:

@@ -1,0 +1,207 @@
+// Association groups of our client at a server that is not ours: [C706] 9.5.1.
+//
+//     interop_association BINDING DOMAIN USER     the password is in RPCH_PASSWORD
+//
+// SAMR, opened by one connection: its server handle is good on another one of the same group, and
+// on no other; it outlives the connection that got it, and the group ends with its last one. Then
+// as many calls at once with one handle as make a client open further connections by itself.
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <rpch/auth/ntlm.hpp>
+#include <rpch/client/client.hpp>
+#include <rpch/core/secret.hpp>
+#include <rpch/transport/ntlm_environment.hpp>
+
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+namespace {
+
+using namespace std::chrono_literals;
+using octets = std::vector<std::byte>;
+
+constexpr rpch::interface_id samr{"12345778-1234-abcd-ef00-0123456789ac", 1, 0};
+constexpr std::uint16_t connect_opnum = 0, enumerate_domains_opnum = 6; // [MS-SAMR] 3.1.5
+constexpr std::size_t handle_bytes = 20;
+
+void require(bool holds, const std::string& what) {
+    if (!holds) throw std::runtime_error(what);
+}
+
+/// What all connections here have in common.
+struct place {
+    std::string binding;
+    rpch::client_options options;
+};
+
+/// A client that has bound SAMR.
+struct session {
+    rpch::client rpc;
+    std::uint16_t context = 0;
+
+    /// @return the answer without its status, which must be success.
+    asio::awaitable<octets> call(std::uint16_t opnum, octets stub, std::error_code& why) {
+        auto answer = co_await rpc.async_call_raw(context, opnum, std::move(stub),
+                                                  asio::redirect_error(asio::use_awaitable, why));
+        if (why) co_return octets{};
+        require(answer.stub.size() >= 4, "a short answer");
+        const auto status = std::span(answer.stub).last<4>();
+        for (const std::byte each : status)
+            require(each == std::byte{0}, "opnum " + std::to_string(opnum) + " failed");
+        answer.stub.resize(answer.stub.size() - 4);
+        co_return answer.stub;
+    }
+    /// SamrConnect, to look at domains. @return the server handle.
+    asio::awaitable<octets> open_server() {
+        std::error_code why;
+        octets stub(8); // no server name; MAXIMUM_ALLOWED
+        stub[7] = std::byte{2};
+        const octets handle = co_await call(connect_opnum, std::move(stub), why);
+        require(!why && handle.size() == handle_bytes, "SamrConnect: " + why.message());
+        co_return handle;
+    }
+    /// SamrEnumerateDomainsInSamServer.
+    asio::awaitable<std::error_code> use(octets handle) {
+        octets stub = std::move(handle);
+        stub.resize(handle_bytes + 8); // from the first on, 64 KiB of them
+        stub[handle_bytes + 6] = std::byte{1};
+        std::error_code why;
+        const octets domains = co_await call(enumerate_domains_opnum, std::move(stub), why);
+        require(why || domains.size() > 40, "no domains came");
+        co_return why;
+    }
+};
+
+asio::awaitable<session> open(const place& where, rpch::association_group group,
+                              std::error_code& why) {
+    rpch::client_options options = where.options;
+    options.executor = co_await asio::this_coro::executor;
+    options.association_group = group;
+    rpch::failure wrong;
+    auto started = rpch::client::start(where.binding, std::move(options), wrong);
+    require(started.has_value(), wrong.to_string());
+    session out{std::move(*started)};
+    out.context = co_await out.rpc.async_bind(samr, asio::redirect_error(asio::use_awaitable, why));
+    co_return out;
+}
+
+asio::awaitable<session> must_open(const place& where, rpch::association_group group = {}) {
+    std::error_code why;
+    session out = co_await open(where, group, why);
+    require(!why, "bind: " + why.message());
+    require(group.id == 0 || out.rpc.association_group().id == group.id, "another group");
+    co_return out;
+}
+
+asio::awaitable<void> pause(std::chrono::milliseconds time) {
+    asio::steady_timer timer(co_await asio::this_coro::executor, time);
+    co_await timer.async_wait(asio::use_awaitable);
+}
+
+asio::awaitable<void> share_a_handle(const place& where) {
+    session first = co_await must_open(where);
+    const rpch::association_group group = first.rpc.association_group();
+    require(group.id != 0, "no group in bind_ack");
+    const octets handle = co_await first.open_server();
+    session second = co_await must_open(where, group);
+    require(!co_await second.use(handle), "refused on another connection of the group");
+    session stranger = co_await must_open(where);
+    require(stranger.rpc.association_group().id != group.id, "one group for two clients");
+    const std::error_code refused = co_await stranger.use(handle);
+    require(refused == rpch::rpc_status::nca_fault_context_mismatch,
+            "on a connection of another group: " + refused.message());
+    std::printf("group %08x: shared within, refused to another\n", group.id);
+
+    first.rpc.close();
+    co_await pause(200ms);
+    require(!co_await second.use(handle), "gone with the connection that got it");
+    second.rpc.close();
+    std::error_code why;
+    for (int i = 0; i < 50 && !why; ++i) { // until the server has seen the end
+        co_await pause(100ms);
+        session late = co_await open(where, group, why);
+        late.rpc.close();
+    }
+    require(bool(why), "a group of no connections can be joined");
+    std::printf("it ended with its last connection: %s\n", why.message().c_str());
+}
+
+asio::awaitable<void> open_further_connections(place where) {
+    constexpr std::size_t calls = 200, connections = 4;
+    where.options.connections_max = connections;
+    where.options.calls_per_connection = 8;
+    session many = co_await must_open(where);
+    const octets handle = co_await many.open_server();
+    std::size_t answered = 0, failed = 0;
+    const auto on = co_await asio::this_coro::executor;
+    // The server is quick, and others are opened one after the other while calls wait: some rounds,
+    // and one more when all are there.
+    std::size_t made = 0;
+    for (bool complete = false, last = false; !last;) {
+        last = complete;
+        answered = 0;
+        for (std::size_t i = 0; i < calls; ++i)
+            asio::co_spawn(on, many.use(handle),
+                           [&](const std::exception_ptr& thrown, std::error_code why) {
+                               ++answered;
+                               if (thrown || why) ++failed;
+                           });
+        while (answered < calls) co_await pause(1ms);
+        made += calls;
+        require(failed == 0, std::to_string(failed) + " calls failed");
+        complete = many.rpc.connections() == connections;
+        require(complete || made < 100 * calls,
+                std::to_string(many.rpc.connections()) + " connections");
+    }
+    std::printf("%zu calls with one handle by %zu connections\n", made, connections);
+}
+
+} // namespace
+
+int main(int count, char** words) try {
+    const char* password = std::getenv("RPCH_PASSWORD");
+    if (count != 4 || password == nullptr) return 2;
+    place where{words[1], {}};
+    where.options.rpc_security = std::make_shared<rpch::auth::ntlm_initiator>(
+        rpch::transport::system_ntlm_environment(),
+        rpch::auth::ntlm_credentials{
+            .user = words[3], .domain = words[2], .password = rpch::core::secret(password)});
+    asio::io_context io(1);
+    std::exception_ptr thrown;
+    bool over = false;
+    asio::co_spawn(
+        io,
+        [&]() -> asio::awaitable<void> {
+            co_await share_a_handle(where);
+            co_await open_further_connections(where);
+        },
+        [&](std::exception_ptr why) {
+            thrown = std::move(why);
+            over = true;
+            io.stop();
+        });
+    io.run_for(60s);
+    if (thrown) std::rethrow_exception(thrown);
+    require(over, "not over within a minute");
+    return 0;
+} catch (const std::exception& why) {
+    std::printf("failed: %s\n", why.what());
+    return 1;
+}
