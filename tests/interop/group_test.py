@@ -167,14 +167,20 @@ def sambas_connections_share_a_lookup(lab):
         samba.must('rewind')
 
 
+def our_connections(lab, dc, binding):
+    code, said = run([beside(lab.program, 'interop_association'), binding, DOMAIN, ADMIN], 90,
+                     {'RPCH_PASSWORD': ADMIN_PASSWORD})
+    print(said, end='')
+    expect(code == 0, said + dc.tail())
+
+
 @case('a Samba domain controller')
 def our_connections_at_a_domain_controller(lab):
     with DomainController() as dc:
-        code, said = run([beside(lab.program, 'interop_association'),
-                          'ncacn_ip_tcp:%s[%d]' % (dc.address, dc.rpc_port), DOMAIN, ADMIN], 90,
-                         {'RPCH_PASSWORD': ADMIN_PASSWORD})
-        print(said, end='')
-        expect(code == 0, said + dc.tail())
+        our_connections(lab, dc, 'ncacn_ip_tcp:%s[%d]' % (dc.address, dc.rpc_port))
+        lab.proxy('--tcp-backend', '%s:%d=%s:%d' % (dc.name, dc.rpc_port, dc.address, dc.rpc_port),
+                  valid_ports='%s:%d' % (dc.name, dc.rpc_port))
+        our_connections(lab, dc, 'ncacn_http:%s[%d,RpcProxy=%s,HttpUseTls=false]' % (dc.name, dc.rpc_port, lab.at))
 
 
 if __name__ == '__main__':
