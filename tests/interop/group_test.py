@@ -167,6 +167,27 @@ def sambas_connections_share_a_lookup(lab):
         samba.must('rewind')
 
 
+def secondary_address(tap):
+    """Of the first bind_ack on an OUT channel: [C706] 12.6.4.4, a port as text."""
+    for client, server in tap.connections:
+        if client.startswith(b'RPC_OUT'):
+            ack, = [octets for kind, _, octets in pdus(bytes(server).partition(b'\r\n\r\n')[2]) if kind == BIND_ACK]
+            return ack[26:26 + int.from_bytes(ack[24:26], 'little')].rstrip(b'\0').decode()
+    raise Failed('no OUT channel')
+
+
+@case('python3-samba')
+def secondary_address_is_of_the_same_protocol(lab):
+    lab.serve()
+    lab.proxy()
+    tap = lab.tap(lab.port)
+    code, said = lab.client('samba_client.py', '--proxy', '127.0.0.1:%d' % tap.port, '--target',
+                            '127.0.0.1:%d' % lab.http)
+    expect(code == 0, said)
+    expect(secondary_address(tap) == str(lab.http), 'bind_ack at the ncacn_http port %d names %s; that of ncacn_ip_tcp '
+           'is %d' % (lab.http, secondary_address(tap), lab.tcp))
+
+
 def our_connections(lab, dc, binding):
     code, said = run([beside(lab.program, 'interop_association'), binding, DOMAIN, ADMIN], 90,
                      {'RPCH_PASSWORD': ADMIN_PASSWORD})

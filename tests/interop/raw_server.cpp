@@ -122,7 +122,6 @@ int main(int argc, char** argv) {
     settings.call_bytes_max = std::size_t{4} << 20; // as Windows has it
     rpch::server mapper(io.get_executor(), settings);
     rpch::server other(io.get_executor(), settings);
-    rpch::server behind_proxies(io.get_executor(), settings);
     const auto known = std::make_shared<rpch::services::endpoint_map>();
     mapper.serve_endpoint_mapper(known);
     mapper.serve_mgmt();
@@ -137,11 +136,10 @@ int main(int argc, char** argv) {
     other.handle_raw(netlogon, 4, answer_challenge);
     other.publish_endpoints(known, {.annotation = "netlogon", .objects = {}});
     offer_registry(other);
-    offer_registry(behind_proxies);
     if (!listen(mapper, std::string("ncacn_ip_tcp:127.0.0.1[") + argv[1] + "]") ||
-        !listen(other, "ncacn_ip_tcp:127.0.0.1") || !listen(behind_proxies, "ncacn_http:127.0.0.1"))
+        !listen(other, "ncacn_ip_tcp:127.0.0.1") || !listen(other, "ncacn_http:127.0.0.1"))
         return 1;
-    const auto all = {&mapper, &other, &behind_proxies};
+    const auto all = {&mapper, &other};
     tool::service what;
     what.stop_listening = [&] {
         for (rpch::server* each : all) each->stop_listening();

@@ -109,6 +109,10 @@ class server_association {
 
     /// Tells where the connection comes from, see association_groups::join(). Before the bind.
     void set_origin(std::string from) { origin_ = std::move(from); }
+    /// Changes server_association_options::secondary_address. Before the bind.
+    void set_secondary_address(std::string address) {
+        options_.secondary_address = std::move(address);
+    }
     /// Answers a call.
     /// @param stub  owned from here on; little-endian data.
     /// @errors errc::bad_call_id if no such call waits for an answer; errc::too_large above

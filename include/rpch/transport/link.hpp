@@ -146,6 +146,8 @@ class link : public std::enable_shared_from_this<link> {
     void set_keep_alive(std::chrono::milliseconds interval);
     /// @return the address of the peer; the unspecified one if it is unknown or there is none.
     [[nodiscard]] asio::ip::address peer_address() const;
+    /// @return the port of this end; 0 if it is unknown or there is none.
+    [[nodiscard]] std::uint16_t local_port() const;
     [[nodiscard]] const tls_engine* tls() const noexcept { return tls_.get(); }
     /// @return more about the error told last, for people; empty if there is nothing more.
     [[nodiscard]] const std::string& error_detail() const noexcept { return error_detail_; }

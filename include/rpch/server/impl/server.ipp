@@ -179,7 +179,6 @@ RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
         place.address = endpoint.address().to_v4().to_bytes();
     asio::dispatch(
         impl_->shared->context->on, [impl = impl_, place, fresh = std::move(*opened)]() mutable {
-            impl->shared->interfaces->options.secondary_address = std::to_string(place.port);
             fresh->start();
             impl->listeners.push_back(std::move(fresh));
             impl->published.places.push_back(place);
@@ -201,8 +200,8 @@ RPCH_DECL result<std::uint16_t> server::listen_https(const transport::host_port&
     const auto port = impl_->front->listen(where, std::move(tls));
     if (!port) return fail(port.error());
     asio::dispatch(impl_->shared->context->on, [shared = impl_->shared, number = *port] {
-        std::string& told = shared->interfaces->options.secondary_address;
-        if (told.empty()) told = std::to_string(number); // a port of the server role says more
+        // Who comes through a link in memory has reached this port; others tell their own.
+        shared->interfaces->options.secondary_address = std::to_string(number);
     });
     return *port;
 }

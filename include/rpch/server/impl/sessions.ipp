@@ -46,6 +46,9 @@ RPCH_DECL void virtual_connection::opened() {
     shared_->log("virtual connection " + cookie().to_hex() + " open, client " +
                  address_text(machine().client()));
     calls_.set_client_address(address_text(machine().client()));
+    const transport::link* const reached = at(channel::leg::out_tcp);
+    if (const std::uint16_t port = reached != nullptr ? reached->local_port() : 0; port != 0)
+        calls_.association().set_secondary_address(std::to_string(port));
 }
 
 RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
@@ -116,7 +119,11 @@ RPCH_DECL tcp_connection::~tcp_connection() { shared_->live.erase(this); }
 RPCH_DECL void tcp_connection::start(transport::tcp::socket socket) {
     std::error_code unknown;
     const auto reached = socket.local_endpoint(unknown);
-    if (!unknown) calls_.set_server_address(reached.address().to_string());
+    if (!unknown) {
+        calls_.set_server_address(reached.address().to_string());
+        // Of a port of the same protocol: a client may open its next connection there.
+        calls_.association().set_secondary_address(std::to_string(reached.port()));
+    }
     link_ = std::make_shared<transport::link>(std::move(socket), shared_->context->pool, *this);
     link_->expect_pdus();
     timer_.expires_after(shared_->settings.first_pdu_wait);

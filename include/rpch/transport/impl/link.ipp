@@ -160,6 +160,11 @@ RPCH_DECL asio::ip::address link::peer_address() const {
     return socket_.remote_endpoint(ec).address();
 }
 
+RPCH_DECL std::uint16_t link::local_port() const {
+    std::error_code ec;
+    return socket_.local_endpoint(ec).port();
+}
+
 RPCH_DECL void link::start() {
     if (tls_) {
         handshaking_ = true;
