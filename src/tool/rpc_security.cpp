@@ -74,14 +74,14 @@ std::string file_accounts::read() {
     return {};
 }
 
-rpch::auth::ntlm_account_state file_accounts::find(std::string_view user, std::string_view domain,
-                                                   rpch::auth::ntlm_key& nt_hash) const {
+std::optional<rpch::auth::ntlm_account> file_accounts::find(std::string_view user,
+                                                            std::string_view domain) const {
     std::shared_ptr<const rpch::auth::users_file> now;
     {
         const std::lock_guard lock(mutex_);
         now = users_;
     }
-    return rpch::auth::ntlm_users(now).find(user, domain, nt_hash);
+    return rpch::auth::ntlm_users(now).find(user, domain);
 }
 
 std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std::string& option,

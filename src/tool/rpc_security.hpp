@@ -22,8 +22,8 @@ class file_accounts final : public rpch::auth::ntlm_accounts {
     explicit file_accounts(std::string path) : path_(std::move(path)) {}
     /// Reads the file. @return what is wrong, or nothing; then the users are those of the file.
     std::string read();
-    rpch::auth::ntlm_account_state find(std::string_view user, std::string_view domain,
-                                        rpch::auth::ntlm_key& nt_hash) const override;
+    std::optional<rpch::auth::ntlm_account> find(std::string_view user,
+                                                 std::string_view domain) const override;
 
   private:
     std::string path_;

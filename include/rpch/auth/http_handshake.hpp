@@ -105,7 +105,8 @@ class http_logon {
     [[nodiscard]] RPCH_DECL result<core::secret> answer(std::string_view base64);
     /// Takes the server's token of a success response, if it has one.
     /// @errors errc::authentication_failed if the server owes a proof and gave none: Negotiate
-    ///         alone, for NTLM proves no server; what the context says about a wrong one.
+    ///         alone, for NTLM proves no server (nor does Negotiate with NTLM as the one
+    ///         mechanism offered); what the context says about a wrong one.
     [[nodiscard]] RPCH_DECL std::error_code finish(const offer* success);
 
     [[nodiscard]] scheme which() const noexcept { return scheme_; }

@@ -4,6 +4,7 @@
 #define RPCH_AUTH_NTLM_HPP
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -58,11 +59,12 @@ class ntlm_initiator final : public security_initiator {
     std::shared_ptr<const identity> who_; ///< Null if the credentials are malformed.
 };
 
-/// What is known of an account.
-enum class ntlm_account_state {
-    unknown, ///< There is no such account.
-    active,
-    locked, ///< The account is known and may not log on; told only to who has its password.
+/// An account of a server.
+struct ntlm_account {
+    std::string user;     ///< UTF-8, as the server spells it: who the caller is then.
+    std::string domain{}; ///< UTF-8; empty if the server knows no domains.
+    ntlm_key nt_hash{};
+    bool locked = false; ///< May not log on; told only to who has its password.
 };
 
 /// The accounts of a server. Calls may come from several threads.
@@ -71,27 +73,23 @@ class ntlm_accounts {
     virtual ~ntlm_accounts() = default;
     /// Finds an account.
     /// @param user, domain  UTF-8, as the client wrote them; case is for the implementation to
-    ///                      ignore (ntlm_equal_nocase), and the domain may be empty.
-    /// @param nt_hash       filled unless the answer is `unknown`.
-    [[nodiscard]] virtual ntlm_account_state find(std::string_view user, std::string_view domain,
-                                                  ntlm_key& nt_hash) const = 0;
+    ///                      ignore (ntlm_equal_nocase), and the domain may be empty. Both go into
+    ///                      the client's proof; only the names of the answer are proved by it.
+    /// @return nothing if there is no such account.
+    [[nodiscard]] virtual std::optional<ntlm_account> find(std::string_view user,
+                                                           std::string_view domain) const = 0;
 };
 
-/// Accounts in memory, for tests and small servers. Not to be changed once it is shared.
+/// Accounts in memory, for tests and small servers; one without a domain is found in whatever
+/// domain the client names. Not to be changed once it is shared.
 class ntlm_account_list final : public ntlm_accounts {
   public:
-    struct account {
-        std::string user;
-        std::string domain; ///< Empty: whatever domain the client names.
-        ntlm_key nt_hash;
-        bool locked = false;
-    };
-    void add(account one) { accounts_.push_back(std::move(one)); }
-    [[nodiscard]] RPCH_DECL ntlm_account_state find(std::string_view user, std::string_view domain,
-                                                    ntlm_key& nt_hash) const override;
+    void add(ntlm_account one) { accounts_.push_back(std::move(one)); }
+    [[nodiscard]] RPCH_DECL std::optional<ntlm_account>
+    find(std::string_view user, std::string_view domain) const override;
 
   private:
-    std::vector<account> accounts_;
+    std::vector<ntlm_account> accounts_;
 };
 
 /// What a server calls itself and what it demands.

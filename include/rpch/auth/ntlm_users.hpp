@@ -12,7 +12,8 @@
 
 namespace rpch::inline RPCH_ABI::auth {
 
-/// Looks users up by name, whatever domain the client names: a users file knows no domains. Letters
+/// Looks users up by name, whatever domain the client names: a users file knows no domains, and its
+/// users have none. Letters
 /// beyond ASCII must have the case of the file, as for Basic.
 class ntlm_users final : public ntlm_accounts {
   public:
@@ -20,13 +21,12 @@ class ntlm_users final : public ntlm_accounts {
     ///               makes a new object.
     explicit ntlm_users(std::shared_ptr<const users_file> users) : users_(std::move(users)) {}
 
-    [[nodiscard]] ntlm_account_state find(std::string_view user, std::string_view,
-                                          ntlm_key& nt_hash) const override {
+    [[nodiscard]] std::optional<ntlm_account> find(std::string_view user,
+                                                   std::string_view) const override {
         const user_entry* const found = users_->find(user);
         const auto hash = found != nullptr ? found->nt_hash() : std::nullopt;
-        if (!hash) return ntlm_account_state::unknown;
-        nt_hash = *hash;
-        return ntlm_account_state::active;
+        if (!hash) return std::nullopt;
+        return ntlm_account{.user = found->name, .nt_hash = *hash};
     }
 
   private:

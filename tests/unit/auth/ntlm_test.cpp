@@ -129,8 +129,8 @@ TEST_CASE("ntlm: client and server meet at each level and protect many messages 
         REQUIRE(p.talk());
         CHECK(p.client->session_key().size() == 16);
         CHECK(std::ranges::equal(p.client->session_key(), p.server->session_key()));
-        CHECK(p.server->peer().user == "User");
-        CHECK(p.server->peer().domain == "Domain");
+        CHECK(p.server->peer().user == "user"); // as the server spells them
+        CHECK(p.server->peer().domain == "domain");
         CHECK(p.server->peer().mechanism == "NTLM");
         CHECK_FALSE(p.server->peer().anonymous);
         // Samba's server cannot answer at level connect where signing was agreed on.
@@ -148,6 +148,27 @@ TEST_CASE("ntlm: client and server meet at each level and protect many messages 
         CHECK(p.client->check_mic(text("list"), mic));
         REQUIRE_FALSE(receive(*p.server, send(*p.client, seal)));
     }
+}
+
+TEST_CASE("ntlm: the domain that a client of no domain names is not taken for proved") {
+    for (const char* const domain : {"CORP.EXAMPLE", "X\nA line of a log", ""}) {
+        parties p;
+        p.who.user = "J\u00dcRGEN";
+        p.who.domain = domain;
+        p.who.password = core::secret("p\u00e4ss");
+        REQUIRE(p.talk());
+        CHECK(p.server->peer().user == "J\u00fcrgen");
+        CHECK(p.server->peer().domain.empty());
+    }
+}
+
+TEST_CASE("ntlm: in HTTP a context can sign at level connect, too: SPNEGO wants to") {
+    parties p;
+    p.both(level::connect);
+    p.client_options.dce_style = p.server_options.dce_style = false;
+    REQUIRE(p.talk());
+    CHECK(p.client->can_make_mic());
+    CHECK(p.server->can_make_mic());
 }
 
 TEST_CASE("ntlm: without privacy nothing can be sealed, and nothing signed before the end") {

@@ -10,9 +10,12 @@ TEST_CASE("ntlm users: those of a users file that have an NT hash, in any domain
     REQUIRE_FALSE(file.set("alice", "h", &hash));
     REQUIRE_FALSE(file.set("bob", "h"));
     const ntlm_users users(std::make_shared<const users_file>(std::move(file)));
-    ntlm_key out;
-    CHECK(users.find("ALICE", "ANY", out) == ntlm_account_state::active);
-    CHECK(out.bytes == hash.bytes);
-    CHECK(users.find("bob", "", out) == ntlm_account_state::unknown);
-    CHECK(users.find("carol", "", out) == ntlm_account_state::unknown);
+    const auto alice = users.find("ALICE", "ANY");
+    REQUIRE(alice);
+    CHECK(alice->nt_hash.bytes == hash.bytes);
+    CHECK(alice->user == "alice");
+    CHECK(alice->domain.empty());
+    CHECK_FALSE(alice->locked);
+    CHECK_FALSE(users.find("bob", ""));
+    CHECK_FALSE(users.find("carol", ""));
 }

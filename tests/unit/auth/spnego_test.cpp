@@ -410,6 +410,18 @@ TEST_CASE("SPNEGO: where nothing is signed, NTLM signs no list either, also as t
     CHECK_FALSE(p.client->can_make_mic());
 }
 
+TEST_CASE(
+    "SPNEGO: in HTTP a server that takes the second choice and signs nothing proves nothing") {
+    const security_options http{.level = authentication_level::connect, .dce_style = false};
+    pair_of_ends good({toy_client(kerberos), ntlm_client()}, {ntlm_server()}, http);
+    CHECK(good.run());
+    pair_of_ends p({toy_client(kerberos), ntlm_client()}, {ntlm_server()}, http);
+    CHECK_FALSE(p.run([](int number, bytes& token) {
+        if (number == 1) return;
+        change_response(token, [](spnego_response& in) { in.mic.reset(); });
+    }));
+}
+
 TEST_CASE("SPNEGO: with one mechanism in the list an end that does not sign it is let in") {
     for (const int which : {3, 4}) {
         pair_of_ends p({ntlm_client()}, {ntlm_server()});

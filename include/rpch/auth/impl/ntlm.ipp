@@ -148,10 +148,11 @@ class ntlm_server_context final : public ntlm_context {
 
 RPCH_DECL std::uint32_t ntlm_client_context::wanted_flags() const noexcept {
     namespace bit = ntlm_flag;
-    // Where nothing will be signed, not SIGN: Samba's server fails to answer at level connect then;
-    // nor KEY_EXCH: without SIGN there is no key to exchange ([MS-NLMP] 3.1.5.1.2), and Samba
-    // misses one.
-    const std::uint32_t signing = signs(options_.level) ? bit::sign | bit::key_exchange : 0;
+    // At level connect of DCE/RPC not SIGN: Samba's server fails to answer then; nor KEY_EXCH:
+    // without SIGN there is no key to exchange ([MS-NLMP] 3.1.5.1.2), and Samba misses one. In HTTP
+    // SPNEGO signs its list with it.
+    const bool will_sign = signs(options_.level) || !options_.dce_style;
+    const std::uint32_t signing = will_sign ? bit::sign | bit::key_exchange : 0;
     return bit::unicode | bit::request_target | signing | bit::ntlm | bit::always_sign |
            bit::extended_security | bit::version | bit::key_128 |
            (who_->weak_keys ? bit::key_56 : 0) |
@@ -342,23 +343,21 @@ RPCH_DECL result<std::vector<std::byte>> ntlm_server_context::verify(byte_view t
             return response.error() == errc::not_supported || message->nt_response.empty()
                        ? refuse(errc::authentication_failed, "a response of LM or NTLMv1")
                        : refuse_token("AUTHENTICATE, response", response.error());
-        ntlm_key hash;
-        const auto state = accounts_->find(*user, *domain, hash);
+        const auto account = accounts_->find(*user, *domain);
         // Somebody unknown is computed with a key of nobody, so that a clock does not tell.
-        if (state == ntlm_account_state::unknown) hash = ntlm_key{};
-        const auto response_key = ntowf_v2(env_, hash, *user, *domain);
+        const auto response_key =
+            ntowf_v2(env_, account ? account->nt_hash : ntlm_key{}, *user, *domain);
         if (!response_key) return refuse(errc::bad_security_token, "AUTHENTICATE: malformed name");
         const ntlm_key proof = ntlmv2_proof(env_, *response_key, server_challenge_, response->rest);
         const bool proved = core::equal_constant_time(proof.bytes, response->proof);
-        if (!proved || state == ntlm_account_state::unknown)
+        if (!proved || !account)
             return refuse(errc::bad_credentials, "unknown user or wrong password");
-        if (state == ntlm_account_state::locked)
-            return refuse(errc::account_locked, "the account is locked");
+        if (account->locked) return refuse(errc::account_locked, "the account is locked");
         if (const auto bad = check_bindings(response->target_info)) return fail(bad);
         key_exchange_key = ntlmv2_session_base_key(env_, *response_key, response->proof);
         promises_mic = (response->target_info.flags() & ntlm_av_flag_mic) != 0;
-        peer_.user = *user;
-        peer_.domain = *domain;
+        peer_.user = account->user; // not as the client wrote them: its domain may be anything
+        peer_.domain = account->domain;
     }
     if (const auto bad = accept_session(*message, key_exchange_key)) return fail(bad);
     if (!peer_.anonymous)
@@ -452,15 +451,14 @@ ntlm_initiator::initiate(const security_options& options) {
     return std::make_unique<detail::ntlm_client_context>(*env_, options, who_);
 }
 
-RPCH_DECL ntlm_account_state ntlm_account_list::find(std::string_view user, std::string_view domain,
-                                                     ntlm_key& nt_hash) const {
-    for (const account& one : accounts_) {
+RPCH_DECL std::optional<ntlm_account> ntlm_account_list::find(std::string_view user,
+                                                              std::string_view domain) const {
+    for (const ntlm_account& one : accounts_) {
         if (!ntlm_equal_nocase(one.user, user)) continue;
         if (!one.domain.empty() && !ntlm_equal_nocase(one.domain, domain)) continue;
-        nt_hash = one.nt_hash;
-        return one.locked ? ntlm_account_state::locked : ntlm_account_state::active;
+        return one;
     }
-    return ntlm_account_state::unknown;
+    return std::nullopt;
 }
 
 RPCH_DECL ntlm_acceptor::ntlm_acceptor(const ntlm_environment& env,

@@ -275,7 +275,7 @@ RPCH_DECL result<std::vector<std::byte>> kerberos_context::step(byte_view token)
     if (is_client_) {
         OM_uint32 wanted = GSS_C_MUTUAL_FLAG;
         // Samba's server fails to answer at level connect if the context could sign.
-        if (signs(options_.level))
+        if (signs(options_.level) || !options_.dce_style)
             wanted |= GSS_C_SEQUENCE_FLAG | GSS_C_REPLAY_FLAG | GSS_C_INTEG_FLAG;
         // Samba takes the size of a signature from this flag, whatever the level of the PDU says.
         if (options_.level == auth::authentication_level::privacy) wanted |= GSS_C_CONF_FLAG;
