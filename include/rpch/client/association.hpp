@@ -22,6 +22,10 @@ namespace rpch::inline RPCH_ABI::detail {
 /// share one strand. A context has the same number on all of them, because all bind the same
 /// interfaces in the same order. On the strand, but for `make` and `on`. Entered again from within
 /// handlers, as the sessions are.
+///
+/// A connection that the server asks to close ([C706] 12.6.4.11) is given no further call and does
+/// not count; when it was the only one, the next call opens another. It joins the group while the
+/// old connection still has calls, and begins a new one afterwards.
 class association : public std::enable_shared_from_this<association> {
   public:
     /// Makes the first connection; not opened yet.
@@ -71,6 +75,9 @@ class association : public std::enable_shared_from_this<association> {
                  const interface_id& id, std::shared_ptr<bound_context> context_out,
                  completion_ptr done);
     [[nodiscard]] member* find(const client_session* session) noexcept;
+    [[nodiscard]] static bool takes_calls(const member& m) noexcept;
+    [[nodiscard]] std::size_t taking_calls() const noexcept;
+    void hold_group();
     void on_bound(const client_session* at, std::uint16_t context, const failure& why);
     [[nodiscard]] member& best_for(std::size_t interface);
     void open_further_if_busy();

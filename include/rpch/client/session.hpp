@@ -94,8 +94,21 @@ class client_session : public transport::context_member {
     /// @return calls that wait for an answer.
     [[nodiscard]] std::size_t pending_calls() const noexcept { return calls_.size(); }
     [[nodiscard]] bool is_ended() const noexcept { return static_cast<bool>(ended_); }
+    /// @return whether the server has asked to close the connection, [C706] 12.6.4.11: it takes no
+    /// further calls, and ends when what waits on it is done.
+    [[nodiscard]] bool is_leaving() const noexcept { return leaving_; }
+    /// Whether a connection that is leaving stays open until it is told otherwise.
+    void keep_open(bool wanted) {
+        keeps_open_ = wanted;
+        if (leaving_ && !wanted) kick_output();
+    }
 
   protected:
+    /// @return whether the server has asked to close the connection, and nothing stands against it.
+    [[nodiscard]] bool may_leave() const noexcept {
+        return leaving_ && !keeps_open_ && !ended_ && calls_.empty() && contexts_.empty() &&
+               bound_.empty() && !association_.has_output();
+    }
     /// The port of the server has become known; before `open`.
     virtual void set_port(std::uint16_t port) = 0;
     /// Lets the connection send what the association has.
@@ -118,7 +131,7 @@ class client_session : public transport::context_member {
     void process(dcerpc::security_ready& event);
     void process(dcerpc::call_completed& event);
     void process(dcerpc::call_failed& event);
-    void process(dcerpc::shutdown_requested&) {}
+    void process(dcerpc::shutdown_requested&) { leaving_ = true; }
     failure explain(std::error_code code, const char* detail, bool did_not_execute) const;
 
     struct waiting_call {
@@ -160,6 +173,8 @@ class client_session : public transport::context_member {
     failure last_failure_;
     failure ended_;
     bool processing_ = false;
+    bool leaving_ = false;    // the server has asked for it
+    bool keeps_open_ = false; // even so
 };
 
 /// @return what is wrong with the numbers among the options, for people; null if nothing is.

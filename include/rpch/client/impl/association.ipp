@@ -60,7 +60,6 @@ association::make(const dcerpc::string_binding& binding, client_options options,
         out->group_.cookie = rts::cookie{joined.cookie};
     auto first = make_session(binding, out->options_, out->group_, why);
     if (!first) return fail(first.error());
-    if (out->options_.connections_max <= 1) core::wipe(out->options_.http_password);
     out->members_.push_back({.session = std::move(*first), .is_first = true});
     return out;
 }
@@ -113,10 +112,33 @@ RPCH_DECL association::member* association::find(const client_session* session) 
     return nullptr;
 }
 
+/// @return whether a connection takes calls, or will when it is open.
+RPCH_DECL bool association::takes_calls(const member& m) noexcept {
+    return !m.session->is_ended() && !m.session->is_leaving();
+}
+
+RPCH_DECL std::size_t association::taking_calls() const noexcept {
+    return static_cast<std::size_t>(std::count_if(members_.begin(), members_.end(), &takes_calls));
+}
+
+/// A connection that opens can join the group only while the group has another one.
+RPCH_DECL void association::hold_group() {
+    const bool opening = std::any_of(members_.begin(), members_.end(), [](const member& each) {
+        return each.waits_for != 0 && !each.is_first;
+    });
+    const auto all = members_; // one that ends may enter again
+    for (const member& each : all) each.session->keep_open(opening);
+}
+
 RPCH_DECL void association::bind(const interface_id& id, std::shared_ptr<bound_context> context_out,
                                  completion_ptr done) {
     drop_ended();
-    const auto all = members_; // handlers may enter again
+    if (taking_calls() == 0) open_further_if_busy();
+    auto all = members_; // handlers may enter again
+    if (taking_calls() != 0)
+        all.erase(std::remove_if(all.begin(), all.end(),
+                                 [](const member& each) { return !takes_calls(each); }),
+                  all.end());
     // The first that is open answers; one that opens yet may fail without harm to the others.
     const auto open = std::find_if(all.begin(), all.end(), [](const member& each) {
         return each.is_first || each.waits_for == 0;
@@ -154,30 +176,38 @@ RPCH_DECL void association::on_bound(const client_session* at, std::uint16_t con
     if (found == nullptr || context >= found->ready.size()) return;
     --found->waits_for;
     found->ready[context] = !why;
-    if (!why || found->is_first) return;
     const bool is_useful = std::count(found->ready.begin(), found->ready.end(), true) != 0;
-    if (is_useful || found->waits_for != 0) return;
+    const bool is_settled = found->waits_for == 0;
+    const bool is_lost = why && !found->is_first && !is_useful && is_settled;
+    const auto session = found->session;
+    if (is_settled) hold_group(); // members may change
+    if (!is_lost) return;
     // A further connection that does not open, whose server refuses the group (a bind_nak, [C706]
     // 12.6.4.5) or the user: go on with what there is.
     not_before_ = transport::clock::now() + limits::further_connection_wait;
     last_failure_ = why;
-    asio::post(on(), [session = found->session] { session->close(); });
+    asio::post(on(), [session] { session->close(); });
 }
 
 RPCH_DECL association::member& association::best_for(std::size_t interface) {
     member* best = nullptr;
+    member* opening = nullptr;
     for (member& each : members_) {
-        if (each.session->is_ended()) continue;
-        if (!each.is_first && (interface >= each.ready.size() || !each.ready[interface])) continue;
+        if (!takes_calls(each)) continue;
+        if (!each.is_first && (interface >= each.ready.size() || !each.ready[interface])) {
+            if (opening == nullptr || each.waits_for != 0) opening = &each;
+            continue;
+        }
         if (best == nullptr || each.session->pending_calls() < best->session->pending_calls())
             best = &each;
     }
+    if (best == nullptr) best = opening; // where the call waits, or learns why not
     return best != nullptr ? *best : members_.front();
 }
 
 RPCH_DECL void association::call(const call_request& request, std::vector<std::byte> stub,
                                  completion_ptr done) {
-    if (options_.connections_max <= 1) {
+    if (options_.connections_max <= 1 && !members_.front().session->is_leaving()) {
         members_.front().session->call(request, std::move(stub), std::move(done));
         return;
     }
@@ -188,19 +218,24 @@ RPCH_DECL void association::call(const call_request& request, std::vector<std::b
     session->call(request, std::move(stub), std::move(done));
 }
 
-/// @return whether all connections have as many calls as they are meant to; no, while one opens.
+/// @return whether all connections have as many calls as they are meant to, or take none; no, while
+/// one opens.
 RPCH_DECL bool association::is_busy() const {
     return std::all_of(members_.begin(), members_.end(), [this](const member& each) {
-        return each.waits_for == 0 && !each.session->is_ended() &&
-               each.session->pending_calls() >= options_.calls_per_connection;
+        return each.session->is_leaving() ||
+               (each.waits_for == 0 && !each.session->is_ended() &&
+                each.session->pending_calls() >= options_.calls_per_connection);
     });
 }
 
 RPCH_DECL void association::open_further_if_busy() {
-    if (is_closed_ || members_.size() >= options_.connections_max || !is_busy()) return;
+    const std::size_t taking = taking_calls();
+    if (is_closed_ || taking >= options_.connections_max || !is_busy()) return;
     const auto now = transport::clock::now();
-    const association_group ours = group();
-    if (ours.id == 0 || now < not_before_) return;
+    association_group ours = group();
+    if (taking != 0 && (ours.id == 0 || now < not_before_)) return;
+    // The last connection that ends takes the group along, but for the connections of others.
+    if (ours.id == 0 || connections() == 0) ours.id = options_.association_group.id;
     dcerpc::string_binding where = binding_;
     // [MS-RPCE] 3.3.1.5.5 takes the meaning from the secondary address, and Windows ignores it.
     if (options_.use_secondary_address && where.sequence != dcerpc::protocol_sequence::ncacn_http)
@@ -217,6 +252,7 @@ RPCH_DECL void association::open_further_if_busy() {
     }
     const auto session = std::move(*made);
     members_.push_back({.session = session});
+    drop_ended();
     session->begin();
     for (std::size_t i = 0; i < interfaces_.size(); ++i)
         if (!bind_at(session, static_cast<std::uint16_t>(i), interfaces_[i],
@@ -224,6 +260,7 @@ RPCH_DECL void association::open_further_if_busy() {
             not_before_ = now + limits::further_connection_wait;
             return session->close();
         }
+    hold_group();
 }
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -52,6 +52,8 @@ RPCH_DECL std::string next_step_for(std::error_code why) {
     return {};
 }
 
+inline constexpr const char* asked_to_close = "the server asked to close the connection";
+
 // http_session
 
 RPCH_DECL
@@ -499,6 +501,10 @@ RPCH_DECL void http_session::produce() {
     if (machine().current() == channel::client::state::opened)
         pull(association_, channel::leg::in_http);
     if (!association_ended_) association_ended_ = association_.output_error();
+    if (!association_ended_ && may_leave()) {
+        association_ended_ = errc::association_closed;
+        noted_.detail = asked_to_close;
+    }
     if (association_ended_ && !is_shut()) {
         noted_.code = association_ended_;
         noted_.said_by = association_ended_ == errc::bind_refused ? origin::bind : origin::rts;
@@ -593,8 +599,9 @@ RPCH_DECL void tcp_session::kick_output() {
         }
         if (const auto ec = association_.output_error()) return end(ec, origin::security, {});
         link_->flush();
-        if (link_->output_pending() || !association_.has_output()) return;
+        if (link_->output_pending() || !association_.has_output()) break;
     }
+    if (may_leave()) end(errc::association_closed, origin::rts, asked_to_close);
 }
 
 RPCH_DECL void tcp_session::on_closed(transport::link& from, std::error_code why) {
