@@ -102,7 +102,10 @@ class tcp_connection final : public transport::link_owner,
     void fault(std::uint32_t call_id, rpc_status status) override;
 
   private:
-    void send();
+    void send() { work(false); }
+    void work(bool has_input);
+    [[nodiscard]] std::error_code take_input();
+    [[nodiscard]] std::error_code write_output();
     void finish(std::error_code why);
     void log(std::error_code why) const;
 

@@ -133,16 +133,35 @@ RPCH_DECL void tcp_connection::start(transport::tcp::socket socket) {
     link_->start();
 }
 
-RPCH_DECL void tcp_connection::on_input(transport::link& from) {
-    busy_ = true;
+RPCH_DECL void tcp_connection::on_input(transport::link&) { work(true); }
+
+/// Takes input and writes output in turn: answers that leave may end a pause, and the requests that
+/// came before it make further answers.
+RPCH_DECL void tcp_connection::work(bool has_input) {
+    if (busy_) return;
+    while (link_) {
+        const std::error_code ended = has_input ? take_input() : std::error_code{};
+        if (const auto ec = write_output()) return finish(ec);
+        if (ended) return finish(ended);
+        if (!link_ || !paused_ || calls_.is_full()) return;
+        paused_ = false;
+        link_->want_input(true);
+        has_input = true; // what came before the pause
+    }
+}
+
+/// @return the error that ends the connection.
+RPCH_DECL std::error_code tcp_connection::take_input() {
+    const auto from = link_; // handlers may end the connection
     std::error_code ended;
+    busy_ = true;
     while (!ended && link_) {
         if (calls_.is_full()) {
             paused_ = true;
-            from.want_input(false);
+            from->want_input(false);
             break;
         }
-        const auto pdu = from.next_pdu(UINT64_MAX);
+        const auto pdu = from->next_pdu(UINT64_MAX);
         if (!pdu)
             ended = pdu.error();
         else if (!*pdu)
@@ -151,31 +170,26 @@ RPCH_DECL void tcp_connection::on_input(transport::link& from) {
             ended = dcerpc::peek_type((*pdu)->view.first) == dcerpc::pdu_type::rts
                         ? make_error_code(errc::unexpected_pdu)
                         : calls_.on_pdu((*pdu)->view, shared_from_this());
-            if (link_) from.consume((*pdu)->view.size());
+            if (link_) from->consume((*pdu)->view.size());
         }
     }
     busy_ = false;
-    within_pdu_ = link_ && from.input_size() != 0;
-    send();
-    if (ended) finish(ended);
+    within_pdu_ = link_ && from->input_size() != 0;
+    return ended;
 }
 
-RPCH_DECL void tcp_connection::send() {
-    if (busy_ || !link_) return;
-    while (true) {
+/// @return why nothing more can be sent.
+RPCH_DECL std::error_code tcp_connection::write_output() {
+    while (link_) {
         while (calls_.has_output() && link_->output_size() < tcp_output_bytes_max) {
             const std::size_t size = calls_.next_output_size();
             link_->commit(calls_.write_output(link_->reserve(size)), 0);
         }
-        if (const auto ec = calls_.association().output_error()) return finish(ec);
+        if (const auto ec = calls_.association().output_error()) return ec;
         link_->flush();
-        if (!link_ || link_->output_pending() || !calls_.has_output()) break;
+        if (link_->output_pending() || !calls_.has_output()) break;
     }
-    if (!link_ || !paused_ || calls_.is_full()) return;
-    paused_ = false;
-    const auto kept = link_;
-    kept->want_input(true);
-    on_input(*kept); // what came before the pause
+    return {};
 }
 
 RPCH_DECL void tcp_connection::log(std::error_code why) const {
