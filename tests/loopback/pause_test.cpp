@@ -1,6 +1,9 @@
-// A server that has enough to do leaves the requests of a plain TCP connection unread.
+// A server that has enough to do leaves the requests of a plain TCP connection unread. Its client
+// must be heard all the same when it has something to say about the calls, or is gone.
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -14,8 +17,10 @@
 namespace {
 
 namespace dcerpc = rpch::dcerpc;
+using rpch::errc;
 using test::bytes;
 using test::probe;
+using namespace std::chrono_literals;
 
 constexpr std::uint8_t whole = dcerpc::pfc::first_frag | dcerpc::pfc::last_frag;
 
@@ -40,15 +45,88 @@ bytes request(std::uint32_t call_id, std::uint16_t opnum, std::size_t stub_bytes
     return out;
 }
 
-constexpr std::size_t pending_max = 4000;
-
-test::stack_options soon_full() {
-    test::stack_options out;
-    out.adjust_server = [](rpch::server_settings& s) { s.pending_bytes_max = pending_max; };
+bytes cancel_of(std::uint32_t call_id) {
+    dcerpc::call_notice p;
+    p.header = {.flags = whole, .call_id = call_id};
+    bytes out(encoded_size(p));
+    out.resize(encode_call_notice(p, dcerpc::pdu_type::co_cancel, out));
     return out;
 }
 
+constexpr std::size_t pending_max = 4000;
+
+test::stack_options soon_full(std::chrono::milliseconds blocked_wait = 15min) {
+    test::stack_options out;
+    out.adjust_server = [blocked_wait](rpch::server_settings& s) {
+        s.pending_bytes_max = pending_max;
+        s.blocked_wait = blocked_wait;
+    };
+    return out;
+}
+
+/// A client whose first call keeps the server busy.
+struct busy_client {
+    explicit busy_client(test::stack& on) : all(on), peer(on.io, on.tcp_port) {
+        peer.send(bind_of_probe());
+        peer.send(request(2, probe::hold, pending_max + 1));
+        REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+    }
+    /// Requests that are left unread, and the PDUs behind them.
+    void send_more(std::size_t n) {
+        for (std::size_t i = 0; i < n; ++i)
+            peer.send(request(static_cast<std::uint32_t>(10 + i), probe::echo, 100));
+        all.run_ready();
+    }
+    test::stack& all;
+    test::raw_peer peer;
+};
+
 } // namespace
+
+TEST_CASE("A client that ends behind requests that are not read is noticed, its calls cancelled") {
+    enum class end { closes, half_closes, resets };
+    for (const end how : {end::closes, end::half_closes, end::resets})
+        for (const std::size_t unread : {std::size_t{1}, std::size_t{500}}) {
+            CAPTURE(static_cast<int>(how));
+            CAPTURE(unread);
+            test::stack all(soon_full());
+            busy_client client(all);
+            client.send_more(unread);
+            CHECK_FALSE(all.held[0].call.is_cancelled());
+            if (how == end::closes)
+                client.peer.close();
+            else if (how == end::half_closes)
+                client.peer.shut_send();
+            else
+                client.peer.reset();
+            CHECK(all.run_until([&] { return all.held[0].call.is_cancelled(); }, 10s));
+            all.held.clear();
+            CHECK(all.run_until([&] { return all.server->connections() == 0; }, 10s));
+        }
+}
+
+TEST_CASE("A co_cancel right behind the call that keeps a server busy is heard") {
+    test::stack all(soon_full());
+    busy_client client(all);
+    client.peer.send(cancel_of(2));
+    CHECK(all.run_until([&] { return all.held[0].call.is_cancelled(); }, 10s));
+    all.held[0].answer.fault(rpch::rpc_status::nca_fault_cancel);
+    client.send_more(3); // and reading goes on
+    CHECK(all.run_until([&] { return client.peer.heard().size() >= 3 * 124; }, 10s));
+}
+
+TEST_CASE("A connection that is left unread and makes no progress ends after blocked_wait") {
+    test::stack all(soon_full(300ms));
+    busy_client client(all);
+    client.send_more(5);
+    client.peer.send(cancel_of(2)); // in vain
+    CHECK(all.run_until([&] { return all.held[0].call.is_cancelled(); }, 10s));
+    CHECK(all.run_until([&] { return client.peer.ended(); }, 10s));
+    CHECK(all.server_said(make_error_code(errc::flow_control_stalled).message()));
+    CHECK(all.run_until([&] { return all.server->connections() == 0; }, 10s));
+    all.held[0].answer.respond({}); // too late, and harmless
+    all.run_ready();
+}
 
 TEST_CASE("Requests that waited are taken one after the other, not one within the other") {
     constexpr std::uint16_t measure = 40;

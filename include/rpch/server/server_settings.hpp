@@ -37,7 +37,9 @@ struct server_settings {
     /// From TCP accept to the first whole PDU.
     std::chrono::milliseconds first_pdu_wait = limits::first_pdu_wait;
     /// Above so many stub bytes of calls that are executed or whose answers wait to be sent, no
-    /// more is read from their connection, and flow control makes the client wait.
+    /// more is read from their connection, and flow control makes the client wait. A co_cancel
+    /// behind a request that waits is not heard; the end of a client is, unless more stands before
+    /// it than the socket's buffers take.
     std::size_t pending_bytes_max = limits::pending_bytes_max;
     /// Context handles of one association group, and of the server; `call_context::make_handle`
     /// refuses more with nca_s_fault_remote_no_memory.
@@ -47,7 +49,9 @@ struct server_settings {
     std::uint64_t replace_out_below = 0;
     /// A replacement of a channel that takes longer ends the virtual connection.
     std::chrono::milliseconds replacement_wait = limits::replacement_wait;
-    /// So long may answers wait for a client that acknowledges nothing.
+    /// So long may answers wait for a client that acknowledges nothing. Over ncacn_ip_tcp: so long
+    /// may requests wait because of `pending_bytes_max` while no call is answered and no answer
+    /// taken; the connection is ended then, and its calls are cancelled.
     std::chrono::milliseconds blocked_wait = limits::blocked_wait;
     /// TCP connections at the same time; more are closed at once.
     std::size_t connections_max = 20'000;

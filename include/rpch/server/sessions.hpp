@@ -94,7 +94,7 @@ class tcp_connection final : public transport::link_owner,
 
     void on_secured(transport::link&) override {}
     void on_input(transport::link& from) override;
-    void on_writable(transport::link&) override { send(); }
+    void on_writable(transport::link& from) override;
     void on_closed(transport::link& from, std::error_code why) override;
     std::shared_ptr<transport::link_owner> keep_alive() override { return shared_from_this(); }
 
@@ -106,16 +106,24 @@ class tcp_connection final : public transport::link_owner,
     void work(bool has_input);
     [[nodiscard]] std::error_code take_input();
     [[nodiscard]] std::error_code write_output();
+    void pause();
+    void watch_pause();
+    void on_pause_timer();
+    void note_progress();
     void finish(std::error_code why);
+    void closed(std::error_code why);
     void log(std::error_code why) const;
 
     std::shared_ptr<server_shared> shared_;
     served_calls calls_;
     std::shared_ptr<transport::link> link_;
     transport::timer timer_;
+    transport::timer pause_timer_;
+    transport::time_point progress_{}; // of a pause: a call was answered, or an answer written
     connection_count count_;
     bool busy_ = false;
     bool paused_ = false;     // the calls have enough to do
+    bool watching_ = false;   // the timer of pauses runs
     bool within_pdu_ = false; // some of a PDU has come, not all
 };
 

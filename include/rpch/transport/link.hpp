@@ -82,8 +82,13 @@ class link : public std::enable_shared_from_this<link> {
     /// Hands the link to another owner on the same strand.
     void set_owner(link_owner& owner) noexcept { owner_ = &owner; }
     /// Pauses or goes on reading; what was read already stays in `input()`. A reset by the peer is
-    /// told even meanwhile, an orderly end is not, for bytes may stand before it.
+    /// told even meanwhile, an orderly end is not, for bytes may stand before it: see
+    /// `peer_has_ended`.
     void want_input(bool wanted);
+    /// @return whether the peer has ended its direction, or the connection, though bytes that were
+    ///         not read stand before the end; false while not all of them have come, for a link in
+    ///         memory, and where the system cannot tell.
+    [[nodiscard]] bool peer_has_ended();
 
     // Input.
     /// @return the bytes that were read and not consumed, made contiguous; for heads, not for PDUs.

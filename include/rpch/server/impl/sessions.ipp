@@ -1,5 +1,7 @@
 #include <rpch/server/sessions.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <asio/dispatch.hpp>
@@ -109,6 +111,7 @@ RPCH_DECL tcp_connection::tcp_connection(std::shared_ptr<server_shared> shared,
     : shared_(std::move(shared)),
       calls_(shared_->interfaces, {protocol_sequence::ncacn_ip_tcp, std::move(client_address), 0}),
       timer_(shared_->context->on),
+      pause_timer_(shared_->context->on),
       count_(shared_) {
     calls_.association().set_origin(calls_.info().client_address);
     shared_->live.insert(this);
@@ -126,6 +129,8 @@ RPCH_DECL void tcp_connection::start(transport::tcp::socket socket) {
     }
     link_ = std::make_shared<transport::link>(std::move(socket), shared_->context->pool, *this);
     link_->expect_pdus();
+    // A client that is gone without a word is found out by this alone while nothing is sent.
+    link_->set_keep_alive(std::chrono::milliseconds{limits::client_keepalive_default_ms});
     timer_.expires_after(shared_->settings.first_pdu_wait);
     timer_.async_wait([self = shared_from_this()](std::error_code ec) {
         if (!ec && !self->calls_.association().is_bound()) self->finish(errc::setup_timeout);
@@ -134,6 +139,11 @@ RPCH_DECL void tcp_connection::start(transport::tcp::socket socket) {
 }
 
 RPCH_DECL void tcp_connection::on_input(transport::link&) { work(true); }
+
+RPCH_DECL void tcp_connection::on_writable(transport::link&) {
+    note_progress();
+    send();
+}
 
 /// Takes input and writes output in turn: answers that leave may end a pause, and the requests that
 /// came before it make further answers.
@@ -150,28 +160,27 @@ RPCH_DECL void tcp_connection::work(bool has_input) {
     }
 }
 
-/// @return the error that ends the connection.
+/// While the calls have enough to do, requests wait; what is none (co_cancel, orphaned) may be what
+/// gives them less to do, and is taken as long as no request stands before it.
 RPCH_DECL std::error_code tcp_connection::take_input() {
     const auto from = link_; // handlers may end the connection
     std::error_code ended;
     busy_ = true;
     while (!ended && link_) {
-        if (calls_.is_full()) {
-            paused_ = true;
-            from->want_input(false);
-            break;
-        }
         const auto pdu = from->next_pdu(UINT64_MAX);
-        if (!pdu)
+        if (!pdu) {
             ended = pdu.error();
-        else if (!*pdu)
             break;
-        else {
-            ended = dcerpc::peek_type((*pdu)->view.first) == dcerpc::pdu_type::rts
-                        ? make_error_code(errc::unexpected_pdu)
-                        : calls_.on_pdu((*pdu)->view, shared_from_this());
-            if (link_) from->consume((*pdu)->view.size());
         }
+        if (!*pdu) break;
+        const auto type = dcerpc::peek_type((*pdu)->view.first);
+        if (type == dcerpc::pdu_type::request && calls_.is_full()) {
+            pause();
+            break;
+        }
+        ended = type == dcerpc::pdu_type::rts ? make_error_code(errc::unexpected_pdu)
+                                              : calls_.on_pdu((*pdu)->view, shared_from_this());
+        if (link_) from->consume((*pdu)->view.size());
     }
     busy_ = false;
     within_pdu_ = link_ && from->input_size() != 0;
@@ -192,6 +201,40 @@ RPCH_DECL std::error_code tcp_connection::write_output() {
     return {};
 }
 
+/// How often is looked after a client that is not read.
+inline constexpr std::chrono::milliseconds pause_look{500};
+
+RPCH_DECL void tcp_connection::pause() {
+    paused_ = true;
+    link_->want_input(false);
+    note_progress();
+    watch_pause();
+}
+
+RPCH_DECL void tcp_connection::note_progress() {
+    if (paused_) progress_ = transport::clock::now();
+}
+
+RPCH_DECL void tcp_connection::watch_pause() {
+    if (std::exchange(watching_, true)) return;
+    pause_timer_.expires_after(
+        std::min<std::chrono::milliseconds>(pause_look, shared_->settings.blocked_wait));
+    pause_timer_.async_wait([weak = weak_from_this()](std::error_code ec) {
+        const auto self = weak.lock();
+        if (!ec && self) self->on_pause_timer();
+    });
+}
+
+/// The requests behind which a client has ended are not executed: nobody waits for the answers.
+RPCH_DECL void tcp_connection::on_pause_timer() {
+    watching_ = false;
+    if (!link_ || !paused_) return;
+    if (link_->peer_has_ended()) return finish(errc::connection_lost);
+    if (transport::clock::now() - progress_ >= shared_->settings.blocked_wait)
+        return finish(errc::flow_control_stalled);
+    watch_pause();
+}
+
 RPCH_DECL void tcp_connection::log(std::error_code why) const {
     shared_->log("connection from " + calls_.info().client_address + " closed: " + why.message());
 }
@@ -199,36 +242,37 @@ RPCH_DECL void tcp_connection::log(std::error_code why) const {
 RPCH_DECL void tcp_connection::finish(std::error_code why) {
     if (!link_) return;
     log(why);
-    timer_.cancel();
     link_->finish();
+    closed(why);
+}
+
+RPCH_DECL void tcp_connection::closed(std::error_code why) {
+    timer_.cancel();
+    pause_timer_.cancel();
     link_.reset();
     calls_.association().close(why);
     calls_.cancel_all();
 }
 
 RPCH_DECL void tcp_connection::end() {
-    timer_.cancel();
     if (link_) link_->close();
-    link_.reset();
-    calls_.association().close(errc::operation_aborted);
-    calls_.cancel_all();
+    closed(errc::operation_aborted);
 }
 
 RPCH_DECL void tcp_connection::on_closed(transport::link&, std::error_code why) {
     if (within_pdu_) log(why);
-    timer_.cancel();
-    link_.reset();
-    calls_.association().close(why);
-    calls_.cancel_all();
+    closed(why);
 }
 
 RPCH_DECL void tcp_connection::respond(std::uint32_t call_id, std::vector<std::byte> stub) {
     if (shared_->context->on.running_in_this_thread()) {
+        note_progress();
         calls_.respond(call_id, std::move(stub));
         return send();
     }
     asio::post(shared_->context->on,
                [self = shared_from_this(), call_id, stub = std::move(stub)]() mutable {
+                   self->note_progress();
                    self->calls_.respond(call_id, std::move(stub));
                    self->send();
                });
@@ -236,6 +280,7 @@ RPCH_DECL void tcp_connection::respond(std::uint32_t call_id, std::vector<std::b
 
 RPCH_DECL void tcp_connection::fault(std::uint32_t call_id, rpc_status status) {
     asio::dispatch(shared_->context->on, [self = shared_from_this(), call_id, status] {
+        self->note_progress();
         self->calls_.fault(call_id, status);
         self->send();
     });

@@ -12,6 +12,10 @@
 #include <asio/error.hpp>
 #include <asio/post.hpp>
 
+#if __has_include(<poll.h>)
+    #include <poll.h>
+#endif
+
 namespace rpch::inline RPCH_ABI::transport {
 
 namespace detail {
@@ -178,6 +182,16 @@ RPCH_DECL void link::want_input(bool wanted) {
     if (!wanted) return watch_for_reset();
     release_idle_input();
     arm_read();
+}
+
+RPCH_DECL bool link::peer_has_ended() {
+#if defined(POLLRDHUP)
+    if (memory_ || !is_open()) return false;
+    pollfd end{socket_.native_handle(), POLLRDHUP, 0};
+    return ::poll(&end, 1, 0) > 0;
+#else
+    return false;
+#endif
 }
 
 RPCH_DECL void link::arm_read() {
