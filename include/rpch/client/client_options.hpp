@@ -124,8 +124,10 @@ struct client_options {
     /// small PDUs are. 0 chooses 5840, or half of the window if that is less.
     std::uint16_t max_fragment = 0;
     std::chrono::milliseconds connect_wait = limits::connect_wait;
-    /// Until the virtual connection is open and the interface bound. The endpoint mapper, if it is
-    /// asked, has as much time of its own.
+    /// Until the virtual connection is open; and as long may a bind, with the handshake that goes
+    /// with it, wait for the server, over ncacn_ip_tcp from the first attempt to connect. A server
+    /// that takes longer loses the connection: what waits fails with errc::setup_timeout. The
+    /// endpoint mapper, if it is asked, has as much time of its own.
     std::chrono::milliseconds open_wait = limits::open_wait;
     /// A call that is not answered in time is given up: it fails with errc::call_timeout, and the
     /// server is told (orphaned or co_cancel, [C706] 9.5). 0 waits as long as the connection lasts;

@@ -3,6 +3,7 @@
 #define RPCH_CLIENT_CONNECTIONS_HPP
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,38 @@
 #include <rpch/transport/tls_context.hpp>
 
 namespace rpch::inline RPCH_ABI::detail {
+
+/// Measures how long the server of one connection leaves binds unanswered. On the strand.
+class bind_limit {
+  public:
+    explicit bind_limit(const transport::strand& on) : timer_(on) {}
+
+    /// Begins to measure when something waits, and ends when nothing does.
+    /// @param owner    has this; `expired` is not called when it is gone.
+    template <class Expired>
+    void watch(bool waits, std::chrono::milliseconds limit, std::weak_ptr<const void> owner,
+               Expired expired) {
+        if (waits == waits_) return;
+        waits_ = waits;
+        timer_.cancel();
+        if (!waits) return;
+        timer_.expires_after(limit);
+        timer_.async_wait(
+            [this, owner = std::move(owner), expired = std::move(expired)](std::error_code ec) {
+                const auto kept = owner.lock();
+                // It may have begun anew when this was on its way already.
+                if (!ec && kept && waits_ && timer_.expiry() <= transport::clock::now()) expired();
+            });
+    }
+    void stop() {
+        waits_ = false;
+        timer_.cancel();
+    }
+
+  private:
+    transport::timer timer_;
+    bool waits_ = false;
+};
 
 /// A client of `ncacn_http`: two channels to the RPC proxy and the machine between them.
 class http_session final : public transport::channel_driver<channel::client>,
@@ -103,6 +136,7 @@ class http_session final : public transport::channel_driver<channel::client>,
     failure noted_; // a better explanation than the machine's, for the end that follows
     std::error_code association_ended_;
     bool out_waits_for_in_ = false; // to resume the TLS session of the IN channel
+    bind_limit bind_limit_;
 };
 
 /// A client of `ncacn_ip_tcp`.
@@ -133,6 +167,7 @@ class tcp_session final : public transport::link_owner,
     transport::host_port server_;
     std::weak_ptr<transport::connector> connector_; // its own operations keep it
     std::shared_ptr<transport::link> link_;
+    bind_limit bind_limit_;
     bool busy_ = false;
 };
 

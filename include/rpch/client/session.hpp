@@ -104,10 +104,12 @@ class client_session : public transport::context_member {
     }
 
   protected:
+    /// @return whether a bind, or the handshake that came with it, waits for the server.
+    [[nodiscard]] bool is_binding() const noexcept { return !contexts_.empty() || !bound_.empty(); }
     /// @return whether the server has asked to close the connection, and nothing stands against it.
     [[nodiscard]] bool may_leave() const noexcept {
-        return leaving_ && !keeps_open_ && !ended_ && calls_.empty() && contexts_.empty() &&
-               bound_.empty() && !association_.has_output();
+        return leaving_ && !keeps_open_ && !ended_ && calls_.empty() && !is_binding() &&
+               !association_.has_output();
     }
     /// The port of the server has become known; before `open`.
     virtual void set_port(std::uint16_t port) = 0;

@@ -53,6 +53,7 @@ RPCH_DECL std::string next_step_for(std::error_code why) {
 }
 
 inline constexpr const char* asked_to_close = "the server asked to close the connection";
+inline constexpr const char* bind_unanswered = "the server did not answer the bind";
 
 // http_session
 
@@ -67,7 +68,8 @@ http_session::http_session(std::shared_ptr<transport::strand_context> context,
       target_(std::move(target)),
       tls_(std::move(tls)),
       authorization_(std::move(authorization)),
-      session_id_(session_id) {}
+      session_id_(session_id),
+      bind_limit_(this->context().on) {}
 
 RPCH_DECL http_session::~http_session() = default;
 
@@ -498,6 +500,11 @@ RPCH_DECL void http_session::deliver(const transport::pdu_ref& pdu) {
 }
 
 RPCH_DECL void http_session::produce() {
+    bind_limit_.watch(is_binding() && !is_ended(), options_.open_wait, weak_from_this(), [this] {
+        noted_.detail = bind_unanswered;
+        association_ended_ = errc::setup_timeout;
+        kick();
+    });
     if (machine().current() == channel::client::state::opened)
         pull(association_, channel::leg::in_http);
     if (!association_ended_) association_ended_ = association_.output_error();
@@ -507,7 +514,9 @@ RPCH_DECL void http_session::produce() {
     }
     if (association_ended_ && !is_shut()) {
         noted_.code = association_ended_;
-        noted_.said_by = association_ended_ == errc::bind_refused ? origin::bind : origin::rts;
+        noted_.said_by = association_ended_ == errc::bind_refused    ? origin::bind
+                         : association_ended_ == errc::setup_timeout ? origin::local
+                                                                     : origin::rts;
         mutable_machine().on_closed(channel::leg::out_http, association_ended_, now(), actions());
     }
     perform(nullptr);
@@ -539,6 +548,7 @@ RPCH_DECL void http_session::failed(std::error_code why, channel::leg where,
                                     const std::string& detail) {
     for (const auto& each : sides_)
         if (const auto connecting = each ? each->connector.lock() : nullptr) connecting->cancel();
+    bind_limit_.stop();
     on_ended(explain_end(why, where, detail));
 }
 
@@ -546,7 +556,9 @@ RPCH_DECL void http_session::failed(std::error_code why, channel::leg where,
 
 RPCH_DECL tcp_session::tcp_session(std::shared_ptr<transport::strand_context> context,
                                    client_options options, transport::host_port server)
-    : client_session(std::move(context), std::move(options)), server_(std::move(server)) {}
+    : client_session(std::move(context), std::move(options)),
+      server_(std::move(server)),
+      bind_limit_(on()) {}
 
 RPCH_DECL void tcp_session::open() {
     const auto made = std::make_shared<transport::connector>(
@@ -591,6 +603,9 @@ RPCH_DECL void tcp_session::on_input(transport::link& from) {
 
 RPCH_DECL void tcp_session::kick_output() {
     constexpr std::size_t queued_max = 256 * 1024;
+    if (is_ended()) return;
+    bind_limit_.watch(is_binding(), options_.open_wait, weak_from_this(),
+                      [this] { end(errc::setup_timeout, origin::local, bind_unanswered); });
     if (busy_ || !link_) return;
     while (true) {
         while (association_.has_output() && link_->output_size() < queued_max) {
@@ -614,6 +629,7 @@ RPCH_DECL void tcp_session::end(std::error_code why, origin said_by, const std::
     if (const auto connecting = connector_.lock()) connecting->cancel();
     if (link_) link_->finish();
     link_.reset();
+    bind_limit_.stop();
     failure f;
     f.code = why;
     f.said_by = said_by;
