@@ -2,6 +2,7 @@
 #ifndef RPCH_SERVER_HANDLERS_HPP
 #define RPCH_SERVER_HANDLERS_HPP
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -41,25 +42,25 @@ class responder {
     responder(responder&& other) noexcept
         : sink_(std::move(other.sink_)),
           call_id_(other.call_id_),
-          armed_(std::exchange(other.armed_, false)) {}
+          armed_(other.armed_.exchange(false)) {}
     responder& operator=(responder&&) = delete;
     ~responder() { fault(rpc_status::nca_fault_unspec); }
 
     /// Answers with the stub data of a response. Thread-safe.
     void respond(std::vector<std::byte> stub) {
-        if (!std::exchange(armed_, false)) return;
+        if (!armed_.exchange(false)) return;
         if (const auto sink = sink_.lock()) sink->respond(call_id_, std::move(stub));
     }
     /// Answers with a fault. Thread-safe.
     void fault(rpc_status status) {
-        if (!std::exchange(armed_, false)) return;
+        if (!armed_.exchange(false)) return;
         if (const auto sink = sink_.lock()) sink->fault(call_id_, status);
     }
 
   private:
     std::weak_ptr<call_sink> sink_;
     std::uint32_t call_id_;
-    bool armed_;
+    std::atomic<bool> armed_; // a worker may answer while the call is cancelled on the strand
 };
 
 /// The raw form of a handler: stub bytes in, a responder for the answer. Called on the server's
