@@ -1,18 +1,44 @@
 #include <rpch/transport/users_file.hpp>
 
+#include <cstring>
 #include <fstream>
-#include <iterator>
+#include <utility>
 
+#include <rpch/core/secret.hpp>
 #include <rpch/transport/detail/pem_file.hpp>
 
 namespace rpch::inline RPCH_ABI::transport {
 
+namespace detail {
+
+/// Reads what is left of a file, which may be a pipe. Every buffer is ours and wiped.
+RPCH_DECL core::secret read_secret(std::filebuf& file) {
+    core::secret text(std::size_t{64} << 10);
+    std::size_t size = 0;
+    while (true) {
+        const byte_span space = text.writable().subspan(size);
+        const auto n = file.sgetn(reinterpret_cast<char*>(space.data()),
+                                  static_cast<std::streamsize>(space.size()));
+        size += static_cast<std::size_t>(n);
+        if (static_cast<std::size_t>(n) < space.size())
+            return core::secret(text.view().substr(0, size));
+        core::secret larger(2 * size);
+        std::memcpy(larger.writable().data(), text.view().data(), size);
+        text = std::move(larger);
+    }
+}
+
+} // namespace detail
+
 RPCH_DECL result<auth::users_file> read_users_file(const std::string& path, std::string* why) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return detail::explain(why, errc::bad_setting, "cannot open the users file " + path);
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::filebuf file;
+    // Without a buffer of its own: the file may hold NT hashes, which are as good as passwords.
+    file.pubsetbuf(nullptr, 0);
+    if (file.open(path, std::ios::in | std::ios::binary) == nullptr)
+        return detail::explain(why, errc::bad_setting, "cannot open the users file " + path);
+    const core::secret text = detail::read_secret(file);
     std::size_t line = 0;
-    auto users = auth::users_file::parse(text, &line);
+    auto users = auth::users_file::parse(text.view(), &line);
     if (!users)
         return detail::explain(why, errc::bad_setting,
                                "users file, line " + std::to_string(line) + ": " +
