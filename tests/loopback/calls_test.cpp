@@ -249,6 +249,24 @@ TEST_CASE("A raw handler may answer later from another thread") {
     CHECK((call->stub == test::pattern(5000)));
 }
 
+TEST_CASE("A responder may be dropped by another thread while its connection goes") {
+    test::stack all;
+    for (int round = 0; round < 60; ++round) {
+        const bool by_http = round % 2 == 0;
+        test::caller caller(all, by_http ? all.binding() : all.tcp_binding());
+        REQUIRE(caller.open());
+        const auto call = caller.begin(probe::hold);
+        REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+        std::thread worker([mine = std::move(all.held)]() mutable { mine.clear(); });
+        all.held.clear();
+        caller.close();
+        REQUIRE(all.run_until([&] { return call->done != 0; }));
+        worker.join();
+        REQUIRE(all.run_until([&] { return all.server->connections() == 0; }));
+        CHECK(call->done == 1);
+    }
+}
+
 TEST_CASE("What a handler does not answer comes back as a fault") {
     test::stack all;
     test::caller caller(all, all.binding());
