@@ -149,6 +149,8 @@ class server_association {
     // State.
 
     [[nodiscard]] bool is_bound() const noexcept { return state_ == state::bound; }
+    /// @return whether a security handshake has begun and is not finished.
+    [[nodiscard]] bool is_securing() const noexcept { return handshake_ != nullptr; }
     [[nodiscard]] std::error_code closed_with() const noexcept { return closed_with_; }
     /// Calls that are being received, executed or answered.
     [[nodiscard]] std::size_t calls() const noexcept { return calls_.size(); }

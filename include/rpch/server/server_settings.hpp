@@ -34,7 +34,8 @@ struct server_settings {
     bool require_header_signing = false;
     /// How long one half of a virtual connection waits for the other. [MS-RPCH] 3.2.5.2.1.
     std::chrono::milliseconds pairing_wait = limits::pairing_wait;
-    /// From TCP accept to the first whole PDU.
+    /// From TCP accept to the first whole PDU; over ncacn_ip_tcp to the end of the bind's security
+    /// handshake, and as long may each later handshake take.
     std::chrono::milliseconds first_pdu_wait = limits::first_pdu_wait;
     /// Above so many stub bytes of calls that are executed or whose answers wait to be sent, no
     /// more is read from their connection, and flow control makes the client wait. A co_cancel

@@ -105,6 +105,7 @@ class tcp_connection final : public transport::link_owner,
     void send() { work(false); }
     void work(bool has_input);
     [[nodiscard]] std::error_code take_input();
+    void watch_setup();
     [[nodiscard]] std::error_code write_output();
     void pause();
     void watch_pause();
@@ -122,6 +123,7 @@ class tcp_connection final : public transport::link_owner,
     transport::time_point progress_{}; // of a pause: a call was answered, or an answer written
     connection_count count_;
     bool busy_ = false;
+    bool setting_up_ = false; // a bind or a leg of a handshake is still to come
     bool paused_ = false;     // the calls have enough to do
     bool watching_ = false;   // the timer of pauses runs
     bool within_pdu_ = false; // some of a PDU has come, not all

@@ -177,13 +177,13 @@ RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
     place.port = port;
     if (endpoint.address().is_v4()) // a tower has no room for an IPv6 address: "the host asked"
         place.address = endpoint.address().to_v4().to_bytes();
-    asio::dispatch(
-        impl_->shared->context->on, [impl = impl_, place, fresh = std::move(*opened)]() mutable {
-            fresh->start();
-            impl->listeners.push_back(std::move(fresh));
-            impl->published.places.push_back(place);
-            impl->publish(place);
-        });
+    asio::dispatch(impl_->shared->context->on,
+                   [impl = impl_, place, fresh = std::move(*opened)]() mutable {
+                       fresh->start();
+                       impl->listeners.push_back(std::move(fresh));
+                       impl->published.places.push_back(place);
+                       impl->publish(place);
+                   });
     return port;
 }
 

@@ -131,11 +131,26 @@ RPCH_DECL void tcp_connection::start(transport::tcp::socket socket) {
     link_->expect_pdus();
     // A client that is gone without a word is found out by this alone while nothing is sent.
     link_->set_keep_alive(std::chrono::milliseconds{limits::client_keepalive_default_ms});
-    timer_.expires_after(shared_->settings.first_pdu_wait);
-    timer_.async_wait([self = shared_from_this()](std::error_code ec) {
-        if (!ec && !self->calls_.association().is_bound()) self->finish(errc::setup_timeout);
-    });
+    watch_setup();
     link_->start();
+}
+
+/// From one state of rest to the next: a connection without a bind is none, nor is one that is
+/// bound and whose handshake waits for a further leg.
+RPCH_DECL void tcp_connection::watch_setup() {
+    const auto& association = calls_.association();
+    const bool waits = !association.is_bound() || association.is_securing();
+    if (waits == setting_up_) return;
+    setting_up_ = waits;
+    timer_.cancel();
+    if (!waits) return;
+    timer_.expires_after(shared_->settings.first_pdu_wait);
+    timer_.async_wait([weak = weak_from_this()](std::error_code ec) {
+        const auto self = weak.lock();
+        // It may have begun anew when this was on its way already.
+        if (!ec && self && self->setting_up_ && self->timer_.expiry() <= transport::clock::now())
+            self->finish(errc::setup_timeout);
+    });
 }
 
 RPCH_DECL void tcp_connection::on_input(transport::link&) { work(true); }
@@ -153,7 +168,9 @@ RPCH_DECL void tcp_connection::work(bool has_input) {
         const std::error_code ended = has_input ? take_input() : std::error_code{};
         if (const auto ec = write_output()) return finish(ec);
         if (ended) return finish(ended);
-        if (!link_ || !paused_ || calls_.is_full()) return;
+        if (!link_) return;
+        watch_setup();
+        if (!paused_ || calls_.is_full()) return;
         paused_ = false;
         link_->want_input(true);
         has_input = true; // what came before the pause
@@ -219,9 +236,9 @@ RPCH_DECL void tcp_connection::watch_pause() {
     if (std::exchange(watching_, true)) return;
     pause_timer_.expires_after(
         std::min<std::chrono::milliseconds>(pause_look, shared_->settings.blocked_wait));
-    pause_timer_.async_wait([weak = weak_from_this()](std::error_code ec) {
-        const auto self = weak.lock();
-        if (!ec && self) self->on_pause_timer();
+    // Nothing else may hold a connection that is neither read nor written.
+    pause_timer_.async_wait([self = shared_from_this()](std::error_code ec) {
+        if (!ec) self->on_pause_timer();
     });
 }
 
