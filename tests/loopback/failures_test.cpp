@@ -160,3 +160,31 @@ TEST_CASE("An exception of a handler leaves run(), and its connection goes on") 
         REQUIRE(all.run_until([&] { return done == 2; }));
     }
 }
+
+TEST_CASE("A server's log says why nobody got in") {
+    for (const bool tunnel : {false, true}) {
+        test::stack all({.adjust_server = [](server_settings& s) {
+            s.rpc_security = {std::make_shared<test::toy_acceptor>()};
+            s.minimum_level = auth::authentication_level::privacy;
+        }});
+        const auto fails = [&](std::shared_ptr<auth::security_initiator> who,
+                               auth::authentication_level level) {
+            client_options options = all.options();
+            options.rpc_security = std::move(who);
+            options.rpc_level = level;
+            test::caller caller(all, tunnel ? all.binding() : all.tcp_binding(), options);
+            return !caller.open() || caller.call(probe::echo, {})->why;
+        };
+        const auto level = auth::authentication_level::privacy;
+        CHECK(fails(std::make_shared<test::toy_initiator>(test::toy_rules{.password = "guess"}),
+                    level));
+        CHECK(all.server_said("logon by NTLM failed"));
+        CHECK(fails(std::make_shared<test::toy_initiator>(), auth::authentication_level::packet));
+        CHECK(all.server_said("a call at level packet was refused, privacy is demanded"));
+        CHECK(fails(std::make_shared<test::toy_initiator>(
+                        test::toy_rules{.provider = auth::security_provider::kerberos}),
+                    level));
+        CHECK(all.server_said("Kerberos is not accepted here"));
+        CHECK_FALSE(fails(std::make_shared<test::toy_initiator>(), level));
+    }
+}

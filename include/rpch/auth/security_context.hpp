@@ -42,6 +42,31 @@ enum class authentication_level : std::uint8_t {
     return level >= authentication_level::call;
 }
 
+/// @return the name that --rpc-auth and logs have for it; "another mechanism" for what has none.
+[[nodiscard]] constexpr std::string_view name(security_provider provider) noexcept {
+    switch (provider) {
+    case security_provider::negotiate: return "Negotiate";
+    case security_provider::ntlm: return "NTLM";
+    case security_provider::kerberos: return "Kerberos";
+    case security_provider::schannel: return "Schannel";
+    case security_provider::netlogon: return "Netlogon";
+    case security_provider::none: break;
+    }
+    return "another mechanism";
+}
+
+[[nodiscard]] constexpr std::string_view name(authentication_level level) noexcept {
+    switch (level) {
+    case authentication_level::none: return "none";
+    case authentication_level::connect: return "connect";
+    case authentication_level::call: return "call";
+    case authentication_level::packet: return "packet";
+    case authentication_level::integrity: return "integrity";
+    case authentication_level::privacy: return "privacy";
+    }
+    return "unknown";
+}
+
 /// What a context is made for.
 struct security_options {
     authentication_level level = authentication_level::privacy;

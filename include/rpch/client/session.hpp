@@ -104,6 +104,9 @@ class client_session : public transport::context_member {
     }
 
   protected:
+    /// @return an error of the association for the application: who said it, and what to do.
+    [[nodiscard]] failure explain(std::error_code code, const char* detail,
+                                  bool did_not_execute) const;
     /// @return whether a bind, or the handshake that came with it, waits for the server.
     [[nodiscard]] bool is_binding() const noexcept { return !contexts_.empty() || !bound_.empty(); }
     /// @return whether the server has asked to close the connection, and nothing stands against it.
@@ -134,7 +137,6 @@ class client_session : public transport::context_member {
     void process(dcerpc::call_completed& event);
     void process(dcerpc::call_failed& event);
     void process(dcerpc::shutdown_requested&) { leaving_ = true; }
-    failure explain(std::error_code code, const char* detail, bool did_not_execute) const;
 
     struct waiting_call {
         completion_ptr done;

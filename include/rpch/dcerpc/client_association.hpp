@@ -185,6 +185,10 @@ class client_association {
     [[nodiscard]] const std::string& secondary_address() const noexcept {
         return secondary_address_;
     }
+    /// @return why the machine closed, in words; "" if the error says it all. Borrowed.
+    [[nodiscard]] const char* closed_detail() const noexcept { return closed_detail_; }
+    /// @return why a security provider refused last, in words; "" if none did.
+    [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
     /// Bytes of the largest fragment we send, as negotiated.
     [[nodiscard]] std::size_t fragment_bytes() const noexcept { return xmit_frag_; }
 
@@ -276,7 +280,7 @@ class client_association {
     std::optional<negotiation> negotiation_{};
     std::vector<std::byte> unsealed_{};
     std::error_code output_error_{};
-    std::string closed_text_{};
+    std::string refusal_{}; ///< Also what closed_detail_ may point to.
     detail::call_table<call> calls_{};
     detail::id_fifo ready_{};   ///< Calls that may be sent, in order.
     std::size_t in_flight_ = 0; ///< Calls of which something was sent.

@@ -164,8 +164,9 @@ class server_association {
     /// @return why no PDU could be signed: there is no further output, and the owner closes the
     ///         machine with it; or nothing.
     [[nodiscard]] std::error_code output_error() const noexcept { return output_error_; }
-    /// @return why a security provider refused the client last, for a log; "" if none did.
-    [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
+    /// @return why a client was refused for its security since this was asked last, for a log; ""
+    ///         if none was. Of calls below the level of their interface only the first counts.
+    [[nodiscard]] std::string take_refusal() { return std::exchange(refusal_, {}); }
 
   private:
     enum class state : std::uint8_t { unbound, bound, closed };
@@ -270,6 +271,7 @@ class server_association {
     std::size_t answer_bytes_ = 0;
     std::error_code output_error_{};
     std::string refusal_{};
+    bool told_weak_ = false;
     std::uint32_t assoc_group_id_ = 0;
     std::string origin_{};
     std::uint16_t xmit_frag_;

@@ -64,7 +64,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::too_large: return "a size above a named limit (limits.hpp)";
     case errc::too_many: return "a count above a named limit (limits.hpp)";
     case errc::replacement_pending: return "a channel that is about to be replaced cannot be replaced again yet";
-    case errc::bind_refused: return "bind_nak; the reason is in the failure's detail";
+    case errc::bind_refused: return "the server refused the bind";
     case errc::context_refused: return "the server does not offer the interface or transfer syntax";
     case errc::bad_context_id: return "a presentation context that was not negotiated";
     case errc::bad_opnum: return "the interface has no such operation";

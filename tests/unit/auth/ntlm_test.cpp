@@ -270,10 +270,12 @@ TEST_CASE("ntlm: unknown user, wrong password and wrong domain give one and the 
         change(p.who);
         CHECK_FALSE(p.talk());
         CHECK(p.server->peer().user.empty());
-        return std::pair(p.failed, p.why);
+        // The log of the server names who tried.
+        CHECK(p.why == "unknown user or wrong password, " + p.who.user);
+        return p.failed;
     };
     const auto password = refused([](auto& who) { who = credentials("password"); });
-    CHECK(password.first == errc::bad_credentials);
+    CHECK(password == errc::bad_credentials);
     CHECK(refused([](auto& who) { who.user = "nobody"; }) == password);
     CHECK(refused([](auto& who) { who.domain = "OTHER"; }) == password);
     CHECK(refused([](auto& who) { who.domain.clear(); }) == password);
@@ -286,6 +288,13 @@ TEST_CASE("ntlm: unknown user, wrong password and wrong domain give one and the 
               who.user = "nobody";
               who.nt_hash = core::secret(std::size_t{16});
           }) == password);
+}
+
+TEST_CASE("ntlm: a name that was not proved is of one line in a log, and short") {
+    parties p;
+    p.who.user = "a\nb\x7F" + std::string(100, 'c');
+    CHECK_FALSE(p.talk());
+    CHECK(p.why == "unknown user or wrong password, a?b?" + std::string(60, 'c'));
 }
 
 TEST_CASE("ntlm: a locked account is told to who has its password") {

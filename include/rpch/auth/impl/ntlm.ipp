@@ -326,6 +326,14 @@ RPCH_DECL result<std::string> ntlm_name(byte_view in, std::uint32_t flags) {
     return std::string(core::as_text(in));
 }
 
+/// A name that nobody proved, for a log: of one line, and short.
+RPCH_DECL std::string ntlm_printable(std::string_view name) {
+    std::string out;
+    for (const char c : name.substr(0, 64))
+        out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
+    return out;
+}
+
 RPCH_DECL result<std::vector<std::byte>> ntlm_server_context::verify(byte_view token) {
     const auto message = decode_ntlm_authenticate(token);
     if (!message) return refuse_token("AUTHENTICATE", message.error());
@@ -351,8 +359,10 @@ RPCH_DECL result<std::vector<std::byte>> ntlm_server_context::verify(byte_view t
         const ntlm_key proof = ntlmv2_proof(env_, *response_key, server_challenge_, response->rest);
         const bool proved = core::equal_constant_time(proof.bytes, response->proof);
         if (!proved || !account)
-            return refuse(errc::bad_credentials, "unknown user or wrong password");
-        if (account->locked) return refuse(errc::account_locked, "the account is locked");
+            return refuse(errc::bad_credentials,
+                          "unknown user or wrong password, " + ntlm_printable(*user));
+        if (account->locked)
+            return refuse(errc::account_locked, "the account is locked, " + account->user);
         if (const auto bad = check_bindings(response->target_info)) return fail(bad);
         key_exchange_key = ntlmv2_session_base_key(env_, *response_key, response->proof);
         promises_mic = (response->target_info.flags() & ntlm_av_flag_mic) != 0;

@@ -30,7 +30,9 @@ RPCH_DECL origin origin_of(std::error_code why) noexcept {
     case static_cast<int>(errc::bad_security_token):
     case static_cast<int>(errc::authentication_failed):
     case static_cast<int>(errc::account_locked):
-    case static_cast<int>(errc::security_not_supported): return origin::security;
+    case static_cast<int>(errc::security_not_supported):
+    case static_cast<int>(errc::security_downgrade):
+    case static_cast<int>(errc::bad_signature): return origin::security;
     case static_cast<int>(errc::operation_aborted):
     case static_cast<int>(errc::setup_timeout): return origin::local;
     default: return origin::rts;
@@ -513,10 +515,9 @@ RPCH_DECL void http_session::produce() {
         noted_.detail = asked_to_close;
     }
     if (association_ended_ && !is_shut()) {
-        noted_.code = association_ended_;
-        noted_.said_by = association_ended_ == errc::bind_refused    ? origin::bind
-                         : association_ended_ == errc::setup_timeout ? origin::local
-                                                                     : origin::rts;
+        if (noted_.detail.empty()) noted_.detail = association_.closed_detail();
+        noted_ = explain(association_ended_, noted_.detail.c_str(), false);
+        if (noted_.said_by != origin::bind) noted_.said_by = origin_of(association_ended_);
         mutable_machine().on_closed(channel::leg::out_http, association_ended_, now(), actions());
     }
     perform(nullptr);
@@ -597,7 +598,9 @@ RPCH_DECL void tcp_session::on_input(transport::link& from) {
         }
     }
     busy_ = false;
-    if (ended) return end(ended, ended == errc::bind_refused ? origin::bind : origin::rts, {});
+    if (ended)
+        return end(ended, ended == errc::bind_refused ? origin::bind : origin_of(ended),
+                   association_.closed_detail());
     kick_output();
 }
 
@@ -630,12 +633,10 @@ RPCH_DECL void tcp_session::end(std::error_code why, origin said_by, const std::
     if (link_) link_->finish();
     link_.reset();
     bind_limit_.stop();
-    failure f;
-    f.code = why;
+    failure f = explain(why, detail.c_str(), false);
     f.said_by = said_by;
     f.where = "TCP connection to " + server_.host + ":" + std::to_string(server_.port);
-    f.detail = detail;
-    f.next_step = next_step_for(why);
+    if (f.next_step.empty()) f.next_step = next_step_for(why);
     on_ended(std::move(f));
 }
 
@@ -647,7 +648,7 @@ RPCH_DECL result<core::secret> authorization_of(const client_options& options, b
     if (options.http_auth != http_authentication::basic) {
         const auth::security_initiator* const initiator = options.http_initiator.get();
         if (initiator == nullptr)
-            why.detail = "NTLM and Negotiate need http_initiator";
+            why.detail = "NTLM and Negotiate need credentials of theirs: --auth (http_initiator)";
         else if (options.http_auth == http_authentication::ntlm &&
                  initiator->provider() != auth::security_provider::ntlm)
             why.detail = "the scheme NTLM needs an http_initiator of NTLM";
@@ -658,7 +659,8 @@ RPCH_DECL result<core::secret> authorization_of(const client_options& options, b
     }
     if (!tls && !options.allow_basic_over_plain) {
         why.code = errc::http_auth_needs_tls;
-        why.next_step = "use TLS, or allow Basic without it (allow_basic_over_plain)";
+        why.next_step =
+            "use TLS, or allow Basic without it: --allow-basic-over-plain (allow_basic_over_plain)";
         return fail(why.code);
     }
     auto value = auth::encode_basic(options.http_user, options.http_password);

@@ -59,7 +59,8 @@ client_session::bind(const interface_id& id, std::shared_ptr<bound_context> cont
         return std::nullopt;
     };
     if (ended_) return refuse(ended_);
-    if (const auto ec = start_security()) return refuse(explain(ec, "", true));
+    if (const auto ec = start_security())
+        return refuse(explain(ec, association_.refusal().c_str(), true));
     if (options_.transfer_syntaxes.empty())
         return refuse(explain(errc::bad_setting, "no transfer syntax", true));
     auto made = std::make_shared<waiting_bind>();
@@ -318,7 +319,10 @@ RPCH_DECL failure client_session::explain(std::error_code code, const char* deta
     why.did_not_execute = did_not_execute;
     if (code == errc::bind_refused || code == errc::context_refused) {
         why.said_by = origin::bind;
-        why.next_step = "check the interface UUID and version, and that the port is that server's";
+        why.next_step =
+            why.detail == name(dcerpc::bind_reject_reason::authentication_type_not_recognized)
+                ? "the server does not offer this mechanism: try another (--rpc-auth)"
+                : "check the interface UUID and version, and that the port is that server's";
     } else if (code == errc::security_not_supported || code == errc::bad_credentials ||
                code == errc::authentication_failed || code == errc::account_locked ||
                code == errc::bad_security_token || code == errc::security_downgrade) {
@@ -327,7 +331,7 @@ RPCH_DECL failure client_session::explain(std::error_code code, const char* deta
     } else if (code == rpc_status::access_denied) {
         why.said_by = origin::fault;
         why.next_step = security_ == 0
-                            ? "the server may demand authentication: give rpc_security"
+                            ? "the server may demand authentication: give --rpc-auth (rpc_security)"
                             : "check user and password, and the level the server demands";
     } else if (code.category() == rpc_status_category())
         why.said_by = origin::fault;

@@ -69,7 +69,10 @@ RPCH_DECL result<std::uint32_t> client_association::add_security(security_reques
                   .level = request.level,
                   .context = std::move(request.context)};
     auto token = made->slot.context->step({});
-    if (!token) return fail(token.error());
+    if (!token) {
+        refusal_ = made->slot.context->detail();
+        return fail(token.error());
+    }
     if (token->size() > limits::auth_token_bytes_max) return fail(errc::too_large);
     made->token = std::move(*token);
     security_.push_back(std::move(made));
@@ -224,8 +227,8 @@ RPCH_DECL std::error_code client_association::on_token(security_entry& s, const 
     if (!ack.auth || !s.slot.matches(*ack.auth)) return errc::security_downgrade;
     auto token = mechanism.step(ack.auth->token);
     if (!token) {
-        closed_text_ = mechanism.detail();
-        closed_detail_ = closed_text_.c_str();
+        refusal_ = mechanism.detail();
+        closed_detail_ = refusal_.c_str();
         return token.error();
     }
     if (token->size() > limits::auth_token_bytes_max) return errc::too_large;

@@ -215,9 +215,11 @@ RPCH_DECL server_association::leg server_association::take_leg(const sec_trailer
         const auto acceptor =
             std::find_if(options_.security.begin(), options_.security.end(),
                          [&](const auto& a) { return a->provider() == provider; });
-        if (acceptor == options_.security.end())
+        if (acceptor == options_.security.end()) {
+            refusal_ = std::string(name(provider)) + " is not accepted here";
             return refused(errc::security_not_supported, reason::authentication_type_not_recognized,
                            rpc_status::access_denied);
+        }
         if (wanted == level::call) // a level of the datagram protocols, no PDU here carries it
             return refused(errc::bad_value, reason::invalid_checksum, rpc_status::access_denied);
         if (handshake_ != nullptr || security_.size() >= limits::security_contexts_max ||
@@ -252,7 +254,9 @@ RPCH_DECL std::error_code server_association::take_token(security_entry& s, byte
     auth::security_context& mechanism = *s.slot.context;
     auto made = mechanism.step(token);
     if (!made) {
-        refusal_ = mechanism.detail();
+        const std::string_view why = mechanism.detail();
+        refusal_ = "logon by " + std::string(name(s.slot.provider)) +
+                   " failed: " + (why.empty() ? made.error().message() : std::string(why));
         return made.error();
     }
     if (made->size() > limits::auth_token_bytes_max) return errc::too_large;
@@ -503,6 +507,11 @@ RPCH_DECL std::error_code server_association::on_first_fragment(byte_view pdu, r
                             : busy        ? rpc_status::nca_server_too_busy
                                           : rpc_status::access_denied;
         if ((h.flags & pfc::maybe) == 0) queue_fault(h.call_id, 0, status, true, 0);
+        if (is_weak && !std::exchange(told_weak_, true)) // once: calls are many
+            refusal_ = "a call at level " + std::string(name(has)) + " was refused, " +
+                       std::string(name(offered_[on->interface].minimum_level)) +
+                       (options_.require_header_signing ? " and header signing are" : " is") +
+                       " demanded";
         refused_call_.reset();
         refused_security_ = s;
         if (!h.is_last()) refused_call_ = h.call_id;

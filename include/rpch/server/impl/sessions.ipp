@@ -60,6 +60,8 @@ RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
         // connection, and then joins the group of another.
         association.set_origin("ncacn_http");
     if (!association_ended_) association_ended_ = calls_.on_pdu(pdu.view, self());
+    if (const std::string refusal = calls_.association().take_refusal(); !refusal.empty())
+        shared_->log("virtual connection " + cookie().to_hex() + ": " + refusal);
     withheld_ += size;
 }
 
@@ -197,6 +199,8 @@ RPCH_DECL std::error_code tcp_connection::take_input() {
         }
         ended = type == dcerpc::pdu_type::rts ? make_error_code(errc::unexpected_pdu)
                                               : calls_.on_pdu((*pdu)->view, shared_from_this());
+        if (const std::string refusal = calls_.association().take_refusal(); !refusal.empty())
+            shared_->log("connection from " + calls_.info().client_address + ": " + refusal);
         if (link_) from->consume((*pdu)->view.size());
     }
     busy_ = false;
