@@ -52,6 +52,16 @@ class caller {
         if (!error_.empty()) throw std::runtime_error(with_.binding + ": " + error_);
     }
 
+    /// As a row of the harness; this object outlives the row.
+    /// @param processes  those whose CPU time belongs to the calls, beside this one.
+    [[nodiscard]] row as_row(std::string name, std::vector<pid_t> processes,
+                             std::size_t bytes_per_call) {
+        return {.name = std::move(name),
+                .run = [this](std::size_t calls, latencies& out) { run(calls, out); },
+                .processes = std::move(processes),
+                .bytes_per_call = bytes_per_call};
+    }
+
   private:
     using clock = std::chrono::steady_clock;
 

@@ -70,11 +70,8 @@ int run(std::vector<std::string> words) {
         with.answer = with.request;
         with.outstanding = outstanding;
         callers.push_back(std::make_unique<bench::caller>(std::move(with)));
-        rows.push_back({.name = name,
-                        .run = [one = callers.back().get()](
-                                   std::size_t n, bench::latencies& out) { one->run(n, out); },
-                        .processes = {server.process(), proxy.process()},
-                        .bytes_per_call = 2 * payload});
+        rows.push_back(
+            callers.back()->as_row(name, {server.process(), proxy.process()}, 2 * payload));
     };
     add("rpch, 32 B", false, 32, 1);
     add("rpch, 32 B, 64 at once", false, 32, 64);

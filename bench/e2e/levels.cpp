@@ -96,13 +96,7 @@ class samba {
         callers_.push_back(std::make_unique<bench::child>(std::vector<std::string>{
             "/usr/bin/python3", script_, "call", at_, level, std::to_string(bytes)}));
         return {.name = std::move(name),
-                .run =
-                    [one = callers_.back().get()](std::size_t calls, bench::latencies& out) {
-                        const std::uint64_t count = calls;
-                        one->write(&count, sizeof count);
-                        out.resize(calls);
-                        one->read(out.data(), calls * sizeof out[0]);
-                    },
+                .run = bench::windows_of(*callers_.back()),
                 .processes = {process_, callers_.back()->process()},
                 .own_cpu = false,
                 .bytes_per_call = bytes};
@@ -143,12 +137,8 @@ int run(std::vector<std::string> words) {
                                      .request = bench::pattern(bytes),
                                      .answer = listening};
         callers.push_back(std::make_unique<bench::caller>(std::move(with)));
-        rows.push_back({.name = std::move(name),
-                        .run = [one = callers.back().get()](
-                                   std::size_t n, bench::latencies& out) { one->run(n, out); },
-                        .processes = std::move(processes),
-                        .own_cpu = own_cpu,
-                        .bytes_per_call = bytes});
+        rows.push_back(callers.back()->as_row(std::move(name), std::move(processes), bytes));
+        rows.back().own_cpu = own_cpu;
     };
     const std::string tcp = "ncacn_ip_tcp:127.0.0.1[" + std::to_string(server.port(0)) + "]";
     const std::string tunnel = bench::binding_through(server.port(1), proxy.port(), false);

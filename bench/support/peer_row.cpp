@@ -95,15 +95,18 @@ peer_row::peer_row(const std::string& program, std::size_t payload_bytes, std::s
       server_{{program, "serve"}},
       caller_{calling(program, server_.line(), payload_bytes, outstanding)} {}
 
+std::function<void(std::size_t, latencies&)> windows_of(const child& caller) {
+    return [&caller](std::size_t calls, latencies& out) {
+        const std::uint64_t count = calls;
+        caller.write(&count, sizeof count);
+        out.resize(calls);
+        caller.read(out.data(), calls * sizeof out[0]);
+    };
+}
+
 row peer_row::as_row(std::string name) {
     return {.name = std::move(name),
-            .run =
-                [this](std::size_t calls, latencies& out) {
-                    const std::uint64_t count = calls;
-                    caller_.write(&count, sizeof count);
-                    out.resize(calls);
-                    caller_.read(out.data(), calls * sizeof out[0]);
-                },
+            .run = windows_of(caller_),
             .processes = {server_.process(), caller_.process()},
             .own_cpu = false,
             .bytes_per_call = 2 * payload_bytes_};

@@ -34,6 +34,11 @@ class child {
     int input_ = -1, output_ = -1;
 };
 
+/// @return the calling side of a program that is a main around answer_windows, as row::run; the
+///         child outlives it.
+[[nodiscard]] std::function<void(std::size_t calls, latencies& out)>
+windows_of(const child& caller);
+
 /// A peer that is measured beside us: `PROGRAM serve` prints "listening on 127.0.0.1:PORT" as its
 /// first line, `PROGRAM call PORT BYTES OUTSTANDING` is a main around answer_windows. The CPU time
 /// of both counts, ours does not. Make it before the first thread of the program.
