@@ -124,6 +124,7 @@
 #include <rpch/transport/random.hpp>
 #include <rpch/transport/rendezvous.hpp>
 #include <rpch/transport/self_signed.hpp>
+#include <rpch/transport/state_limit.hpp>
 #include <rpch/transport/tcp_keep_alive.hpp>
 #include <rpch/transport/tls_context.hpp>
 #include <rpch/transport/tls_engine.hpp>

@@ -13,8 +13,7 @@
 namespace rpch::inline RPCH_ABI::auth {
 
 /// Looks users up by name, whatever domain the client names: a users file knows no domains, and its
-/// users have none. Letters
-/// beyond ASCII must have the case of the file, as for Basic.
+/// users have none. Letters beyond ASCII must have the case of the file, as for Basic.
 class ntlm_users final : public ntlm_accounts {
   public:
     /// @param users  not null; not changed while the object lives. One that reads its file again

@@ -3,7 +3,6 @@
 #define RPCH_CLIENT_CONNECTIONS_HPP
 
 #include <array>
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,41 +17,10 @@
 #include <rpch/http/head.hpp>
 #include <rpch/http/response.hpp>
 #include <rpch/transport/connector.hpp>
+#include <rpch/transport/state_limit.hpp>
 #include <rpch/transport/tls_context.hpp>
 
 namespace rpch::inline RPCH_ABI::detail {
-
-/// Measures how long the server of one connection leaves binds unanswered. On the strand.
-class bind_limit {
-  public:
-    explicit bind_limit(const transport::strand& on) : timer_(on) {}
-
-    /// Begins to measure when something waits, and ends when nothing does.
-    /// @param owner    has this; `expired` is not called when it is gone.
-    template <class Expired>
-    void watch(bool waits, std::chrono::milliseconds limit, std::weak_ptr<const void> owner,
-               Expired expired) {
-        if (waits == waits_) return;
-        waits_ = waits;
-        timer_.cancel();
-        if (!waits) return;
-        timer_.expires_after(limit);
-        timer_.async_wait(
-            [this, owner = std::move(owner), expired = std::move(expired)](std::error_code ec) {
-                const auto kept = owner.lock();
-                // It may have begun anew when this was on its way already.
-                if (!ec && kept && waits_ && timer_.expiry() <= transport::clock::now()) expired();
-            });
-    }
-    void stop() {
-        waits_ = false;
-        timer_.cancel();
-    }
-
-  private:
-    transport::timer timer_;
-    bool waits_ = false;
-};
 
 /// A client of `ncacn_http`: two channels to the RPC proxy and the machine between them.
 class http_session final : public transport::channel_driver<channel::client>,
@@ -135,8 +103,8 @@ class http_session final : public transport::channel_driver<channel::client>,
     std::array<std::unique_ptr<http_side>, channel::leg_count> sides_;
     failure noted_; // a better explanation than the machine's, for the end that follows
     std::error_code association_ended_;
-    bool out_waits_for_in_ = false; // to resume the TLS session of the IN channel
-    bind_limit bind_limit_;
+    bool out_waits_for_in_ = false;     // to resume the TLS session of the IN channel
+    transport::state_limit bind_limit_; // how long the server leaves binds unanswered
 };
 
 /// A client of `ncacn_ip_tcp`.
@@ -167,7 +135,7 @@ class tcp_session final : public transport::link_owner,
     transport::host_port server_;
     std::weak_ptr<transport::connector> connector_; // its own operations keep it
     std::shared_ptr<transport::link> link_;
-    bind_limit bind_limit_;
+    transport::state_limit bind_limit_; // how long the server leaves binds unanswered
     bool busy_ = false;
 };
 

@@ -3,6 +3,7 @@
 #ifndef RPCH_DCERPC_CLIENT_ASSOCIATION_HPP
 #define RPCH_DCERPC_CLIENT_ASSOCIATION_HPP
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -209,6 +210,10 @@ class client_association {
         bool is_later_leg = false;      ///< The server has answered one.
         bool told_header_signing = false;
         std::vector<std::uint16_t> told_contexts{}; ///< In verification trailers.
+        [[nodiscard]] bool has_told(std::uint16_t number) const noexcept {
+            return std::find(told_contexts.begin(), told_contexts.end(), number) !=
+                   told_contexts.end();
+        }
         /// The contexts of the first leg's PDU: those of later ones must be the same, Windows takes
         /// anything else for a protocol error.
         std::size_t first_context = 0;

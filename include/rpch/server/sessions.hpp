@@ -13,6 +13,7 @@
 #include <rpch/server/server_settings.hpp>
 #include <rpch/transport/link.hpp>
 #include <rpch/transport/rendezvous.hpp>
+#include <rpch/transport/state_limit.hpp>
 
 namespace rpch::inline RPCH_ABI::detail {
 
@@ -118,12 +119,11 @@ class tcp_connection final : public transport::link_owner,
     std::shared_ptr<server_shared> shared_;
     served_calls calls_;
     std::shared_ptr<transport::link> link_;
-    transport::timer timer_;
+    transport::state_limit setup_limit_; // while a bind or a leg of a handshake is still to come
     transport::timer pause_timer_;
     transport::time_point progress_{}; // of a pause: a call was answered, or an answer written
     connection_count count_;
     bool busy_ = false;
-    bool setting_up_ = false; // a bind or a leg of a handshake is still to come
     bool paused_ = false;     // the calls have enough to do
     bool watching_ = false;   // the timer of pauses runs
     bool within_pdu_ = false; // some of a PDU has come, not all

@@ -81,14 +81,16 @@ class ntlm_context : public security_context {
     }
     /// [MS-NLMP] 3.1.5.1.2: keys are exchanged only where something is signed or sealed with them.
     [[nodiscard]] static bool exchanges_keys(std::uint32_t flags) noexcept {
-        return (flags & ntlm_flag::key_exchange) != 0 &&
-               (flags & (ntlm_flag::sign | ntlm_flag::seal)) != 0;
+        return (flags & ntlm_flag::key_exchange) != 0 && protects(flags);
+    }
+    [[nodiscard]] static bool protects(std::uint32_t flags) noexcept {
+        return (flags & (ntlm_flag::sign | ntlm_flag::seal)) != 0;
     }
     void establish(std::uint32_t flags, bool is_client) {
         // Without extended session security messages are protected as in NTLMv1: not here.
         if ((flags & ntlm_flag::extended_security) != 0)
             sealing_.emplace(env_, exported_, flags, is_client);
-        may_sign_ = (flags & (ntlm_flag::sign | ntlm_flag::seal)) != 0;
+        may_sign_ = protects(flags);
         peer_.mechanism = "NTLM";
         stage_ = stage::established;
     }

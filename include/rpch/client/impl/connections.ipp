@@ -33,6 +33,7 @@ RPCH_DECL origin origin_of(std::error_code why) noexcept {
     case static_cast<int>(errc::security_not_supported):
     case static_cast<int>(errc::security_downgrade):
     case static_cast<int>(errc::bad_signature): return origin::security;
+    case static_cast<int>(errc::bind_refused): return origin::bind;
     case static_cast<int>(errc::operation_aborted):
     case static_cast<int>(errc::setup_timeout): return origin::local;
     default: return origin::rts;
@@ -502,7 +503,7 @@ RPCH_DECL void http_session::deliver(const transport::pdu_ref& pdu) {
 }
 
 RPCH_DECL void http_session::produce() {
-    bind_limit_.watch(is_binding() && !is_ended(), options_.open_wait, weak_from_this(), [this] {
+    bind_limit_.watch(is_binding() && !is_ended(), options_.open_wait, *this, [this] {
         noted_.detail = bind_unanswered;
         association_ended_ = errc::setup_timeout;
         kick();
@@ -517,7 +518,7 @@ RPCH_DECL void http_session::produce() {
     if (association_ended_ && !is_shut()) {
         if (noted_.detail.empty()) noted_.detail = association_.closed_detail();
         noted_ = explain(association_ended_, noted_.detail.c_str(), false);
-        if (noted_.said_by != origin::bind) noted_.said_by = origin_of(association_ended_);
+        noted_.said_by = origin_of(association_ended_);
         mutable_machine().on_closed(channel::leg::out_http, association_ended_, now(), actions());
     }
     perform(nullptr);
@@ -598,16 +599,14 @@ RPCH_DECL void tcp_session::on_input(transport::link& from) {
         }
     }
     busy_ = false;
-    if (ended)
-        return end(ended, ended == errc::bind_refused ? origin::bind : origin_of(ended),
-                   association_.closed_detail());
+    if (ended) return end(ended, origin_of(ended), association_.closed_detail());
     kick_output();
 }
 
 RPCH_DECL void tcp_session::kick_output() {
     constexpr std::size_t queued_max = 256 * 1024;
     if (is_ended()) return;
-    bind_limit_.watch(is_binding(), options_.open_wait, weak_from_this(),
+    bind_limit_.watch(is_binding(), options_.open_wait, *this,
                       [this] { end(errc::setup_timeout, origin::local, bind_unanswered); });
     if (busy_ || !link_) return;
     while (true) {

@@ -309,8 +309,7 @@ RPCH_DECL void client_association::add_trailer(call& c, security_entry& s) {
     if (!s.told_header_signing)
         t.supports_header_signing = options_.header_signing && s.slot.context->can_sign_headers();
     const std::uint16_t number = c.options.context;
-    if (std::find(s.told_contexts.begin(), s.told_contexts.end(), number) ==
-        s.told_contexts.end()) {
+    if (!s.has_told(number)) {
         const context& on = contexts_[number];
         t.context = verification_trailer::pcontext{on.interface, on.transfer_syntax};
     }
@@ -398,9 +397,7 @@ RPCH_DECL std::error_code client_association::on_response(byte_view pdu, client_
     if (is_signed(*c)) { // the server has read what the trailer of the request said
         security_entry& s = *find_security(security);
         s.told_header_signing = true;
-        if (std::find(s.told_contexts.begin(), s.told_contexts.end(), c->options.context) ==
-            s.told_contexts.end())
-            s.told_contexts.push_back(c->options.context);
+        if (!s.has_told(c->options.context)) s.told_contexts.push_back(c->options.context);
     }
     if (!c->abandoned) {
         const auto ec = c->answer.add(h, r->context_id, r->alloc_hint, stub, budget_);

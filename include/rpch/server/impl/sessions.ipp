@@ -112,7 +112,7 @@ RPCH_DECL tcp_connection::tcp_connection(std::shared_ptr<server_shared> shared,
                                          std::string client_address)
     : shared_(std::move(shared)),
       calls_(shared_->interfaces, {protocol_sequence::ncacn_ip_tcp, std::move(client_address), 0}),
-      timer_(shared_->context->on),
+      setup_limit_(shared_->context->on),
       pause_timer_(shared_->context->on),
       count_(shared_) {
     calls_.association().set_origin(calls_.info().client_address);
@@ -141,18 +141,9 @@ RPCH_DECL void tcp_connection::start(transport::tcp::socket socket) {
 /// bound and whose handshake waits for a further leg.
 RPCH_DECL void tcp_connection::watch_setup() {
     const auto& association = calls_.association();
-    const bool waits = !association.is_bound() || association.is_securing();
-    if (waits == setting_up_) return;
-    setting_up_ = waits;
-    timer_.cancel();
-    if (!waits) return;
-    timer_.expires_after(shared_->settings.first_pdu_wait);
-    timer_.async_wait([weak = weak_from_this()](std::error_code ec) {
-        const auto self = weak.lock();
-        // It may have begun anew when this was on its way already.
-        if (!ec && self && self->setting_up_ && self->timer_.expiry() <= transport::clock::now())
-            self->finish(errc::setup_timeout);
-    });
+    setup_limit_.watch(!association.is_bound() || association.is_securing(),
+                       shared_->settings.first_pdu_wait, *this,
+                       [this] { finish(errc::setup_timeout); });
 }
 
 RPCH_DECL void tcp_connection::on_input(transport::link&) { work(true); }
@@ -268,7 +259,7 @@ RPCH_DECL void tcp_connection::finish(std::error_code why) {
 }
 
 RPCH_DECL void tcp_connection::closed(std::error_code why) {
-    timer_.cancel();
+    setup_limit_.stop();
     pause_timer_.cancel();
     link_.reset();
     calls_.association().close(why);
