@@ -9,35 +9,17 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/support/machine_server.hpp"
-#include "tests/support/stack.hpp"
+#include "tests/support/machine_world.hpp"
 
 namespace {
 
 using rpch::errc;
 using test::probe;
+using test::way;
 using namespace std::chrono_literals;
 
-constexpr rpch::interface_id other_id{"00000000-1111-2222-3333-444444444444", 1, 0};
-
-enum class way { tcp, http };
-
-struct world {
-    explicit world(way by_) : by(by_), there(all.io, {probe::id, other_id}) {
-        there.answers = false;
-        if (by == way::tcp) return;
-        rpch::proxy_settings settings;
-        settings.valid_ports = "files.example:6001";
-        settings.tcp_backends.push_back({{"files.example", 6001}, {"127.0.0.1", there.port()}});
-        settings.allow_anonymous = settings.allow_plain = true;
-        proxy.emplace(rpch::proxy::make(all.io.get_executor(), settings).value());
-        proxy_port = proxy->listen({"127.0.0.1", 0}, nullptr).value();
-    }
-    [[nodiscard]] std::string binding() const {
-        if (by == way::tcp) return there.binding();
-        return "ncacn_http:files.example[6001,RpcProxy=127.0.0.1:" + std::to_string(proxy_port) +
-               ",HttpUseTls=false]";
-    }
+struct world : test::machine_world {
+    explicit world(way by_) : machine_world(by_) { there.answers = false; }
     [[nodiscard]] rpch::client_options options(std::size_t connections) {
         auto out = all.options();
         out.connections_max = connections;
@@ -72,12 +54,6 @@ struct world {
         CHECK_FALSE(call->why);
         return call->done == 1 && call->stub == test::pattern(40);
     }
-
-    way by;
-    test::stack all;
-    test::machine_server there;
-    std::optional<rpch::proxy> proxy;
-    std::uint16_t proxy_port = 0;
 };
 
 } // namespace
@@ -155,7 +131,7 @@ TEST_CASE("An idle connection that is asked to close ends at once; calls and bin
             if (binds) {
                 auto bound = std::make_shared<test::outcome>();
                 caller.connection().async_bind<rpch::failure>(
-                    other_id, [bound](const rpch::failure& why, std::uint16_t) {
+                    w.other_id, [bound](const rpch::failure& why, std::uint16_t) {
                         ++bound->done;
                         bound->why = why;
                     });

@@ -21,9 +21,13 @@ void machine_server::connection::flush() {
     while (machine.has_output()) {
         bytes out(machine.next_output_size());
         out.resize(machine.write_output(out));
-        std::error_code lost;
-        asio::write(socket, asio::buffer(out.data(), out.size()), lost);
+        send(out);
     }
+}
+
+void machine_server::connection::send(const bytes& pdu) {
+    std::error_code lost;
+    asio::write(socket, asio::buffer(pdu.data(), pdu.size()), lost);
 }
 
 machine_server::machine_server(asio::io_context& io, std::vector<rpch::interface_id> offered,
@@ -75,7 +79,9 @@ void machine_server::take(connection& c) {
         const auto size = dcerpc::peek_frag_length(c.unread);
         if (!size || !*size || c.unread.size() < **size) break;
         const rpch::byte_view pdu = rpch::byte_view(c.unread).first(**size);
-        if (!ignores(dcerpc::peek_type(pdu))) {
+        if (const auto said = instead(pdu))
+            c.send(*said);
+        else {
             dcerpc::server_event_list events;
             static_cast<void>(c.machine.on_pdu(pdu, events));
             for (auto& event : events)

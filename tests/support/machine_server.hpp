@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ class machine_server {
         void answer();
         /// Sends what the machine has.
         void flush();
+        void send(const bytes& pdu);
 
         asio::ip::tcp::socket socket;
         rpch::dcerpc::server_association machine;
@@ -62,8 +64,18 @@ class machine_server {
     void pause(bool wanted);
 
     bool answers = true; ///< Calls at once; else they are held.
-    /// PDUs for which it returns true never reach the machine.
-    std::function<bool(rpch::dcerpc::pdu_type)> ignores = [](auto) { return false; };
+    /// What is sent in place of the machine's answer to a PDU, which then does not reach it; an
+    /// empty one is not sent. Nothing: the machine takes the PDU.
+    std::function<std::optional<bytes>(rpch::byte_view pdu)> instead = [](auto) {
+        return std::nullopt;
+    };
+    /// As `instead`: leaves PDUs of this type unanswered.
+    void ignore(rpch::dcerpc::pdu_type type) {
+        instead = [type](rpch::byte_view pdu) {
+            return rpch::dcerpc::peek_type(pdu) == type ? std::optional<bytes>(bytes{})
+                                                        : std::nullopt;
+        };
+    }
 
   private:
     void accept();
