@@ -22,7 +22,7 @@ struct options {
 
 int usage() {
     std::puts("rpch-sim --seed N [--trace]\n"
-              "rpch-sim --seeds N [--from M] [--recycles-at-least R] [--failures-at-most F]\n"
+              "rpch-sim --seeds N [--from M] [--recycles-at-least R of a seed] [--failures-at-most F]\n"
               "rpch-sim --idle [--trace]");
     return 2;
 }
