@@ -21,9 +21,10 @@ struct options {
 };
 
 int usage() {
-    std::puts("rpch-sim --seed N [--trace]\n"
-              "rpch-sim --seeds N [--from M] [--recycles-at-least R of a seed] [--failures-at-most F]\n"
-              "rpch-sim --idle [--trace]");
+    std::puts(
+        "rpch-sim --seed N [--trace]\n"
+        "rpch-sim --seeds N [--from M] [--recycles-at-least R of a seed] [--failures-at-most F]\n"
+        "rpch-sim --idle [--trace]");
     return 2;
 }
 
