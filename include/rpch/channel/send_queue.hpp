@@ -4,7 +4,7 @@
 #define RPCH_CHANNEL_SEND_QUEUE_HPP
 
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <utility>
 #include <vector>
 
@@ -34,7 +34,8 @@ class send_queue {
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
   private:
-    std::deque<std::vector<std::byte>> pdus_;
+    // A list, since an empty deque holds half a KiB, and most queues are empty all their life.
+    std::list<std::vector<std::byte>> pdus_;
     std::size_t bytes_ = 0;
 };
 
