@@ -173,6 +173,7 @@ void proxy_session<Machine>::open_leg(channel::leg) {
 template <class Machine>
 void proxy_session<Machine>::on_connect(std::error_code ec, std::shared_ptr<transport::link> made,
                                         const std::string& detail) {
+    cancel_connect_ = nullptr; // even a weak pointer in it would keep the attempt's memory
     if (this->is_shut()) return;
     const channel::leg tcp = tcp_leg_;
     if (ec) {
