@@ -19,6 +19,7 @@ class buffer_pool;
 struct buffer_block {
     static constexpr std::size_t capacity = 64 * 1024;
     std::array<std::byte, capacity> bytes;
+    buffer_pool* home = nullptr; ///< Gets it back.
     std::uint32_t references = 0;
 };
 
@@ -27,17 +28,13 @@ struct buffer_block {
 class block_ref {
   public:
     block_ref() noexcept = default;
-    block_ref(buffer_block* block, buffer_pool* pool) noexcept : block_(block), pool_(pool) {
-        ++block_->references;
-    }
-    block_ref(const block_ref& other) noexcept : block_(other.block_), pool_(other.pool_) {
+    explicit block_ref(buffer_block& block) noexcept : block_(&block) { ++block_->references; }
+    block_ref(const block_ref& other) noexcept : block_(other.block_) {
         if (block_ != nullptr) ++block_->references;
     }
-    block_ref(block_ref&& other) noexcept
-        : block_(std::exchange(other.block_, nullptr)), pool_(other.pool_) {}
+    block_ref(block_ref&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
     block_ref& operator=(block_ref other) noexcept {
         std::swap(block_, other.block_);
-        std::swap(pool_, other.pool_);
         return *this;
     }
     ~block_ref() { release(); }
@@ -53,7 +50,6 @@ class block_ref {
     inline void release() noexcept;
 
     buffer_block* block_ = nullptr;
-    buffer_pool* pool_ = nullptr;
 };
 
 /// Lends blocks; keeps a bounded number of free ones, last used first, so that the same warm block
@@ -69,10 +65,14 @@ class buffer_pool {
 
     [[nodiscard]] block_ref acquire() {
         ++lent_;
-        if (free_.empty()) return {new buffer_block, this}; // not zeroed: default-initialized
+        if (free_.empty()) {
+            auto* fresh = new buffer_block; // not zeroed: default-initialized
+            fresh->home = this;
+            return block_ref(*fresh);
+        }
         buffer_block* block = free_.back().release();
         free_.pop_back();
-        return {block, this};
+        return block_ref(*block);
     }
     /// Notes bytes that were copied only because they did not lie well or had to wait.
     void note_copied(std::size_t n) noexcept { copied_ += n; }
@@ -102,7 +102,7 @@ class buffer_pool {
 
 inline void block_ref::release() noexcept {
     if (block_ == nullptr) return;
-    if (--block_->references == 0) pool_->give_back(block_);
+    if (--block_->references == 0) block_->home->give_back(block_);
     block_ = nullptr;
 }
 

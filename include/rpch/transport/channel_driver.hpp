@@ -23,6 +23,8 @@ struct strand_context {
     explicit strand_context(const executor& ex) : on(make_strand(ex)) {}
     strand on;
     std::shared_ptr<buffer_pool> pool = std::make_shared<buffer_pool>();
+    /// Lent to the driver that handles an event: idle connections hold no list of actions.
+    channel::action_list spare_actions;
 };
 
 /// The driver loop of one machine: PDUs from links go in, actions come out and are performed, what
@@ -95,7 +97,7 @@ class channel_driver : public link_owner,
     void run(Event&& event) {
         if (shut_) return;
         const auto self = this->shared_from_this();
-        now_ = clock::now();
+        begin_event();
         event(machine_, now_, actions_);
         perform(nullptr);
         settle();
@@ -105,7 +107,7 @@ class channel_driver : public link_owner,
     void kick() {
         if (busy_ || shut_) return;
         const auto self = this->shared_from_this();
-        now_ = clock::now();
+        begin_event();
         settle();
     }
 
@@ -114,7 +116,7 @@ class channel_driver : public link_owner,
         const auto self = this->shared_from_this();
         const auto from = links_[index(which)];
         if (!from || shut_) return;
-        now_ = clock::now();
+        begin_event();
         const bool was_busy = std::exchange(busy_, true);
         if (past_preamble(which, *from)) pump(which);
         busy_ = was_busy;
@@ -135,13 +137,13 @@ class channel_driver : public link_owner,
     void on_input(link& from) override { pump_and_settle(leg_of(from)); }
     void on_writable(link&) override {
         const auto self = this->shared_from_this();
-        now_ = clock::now();
+        begin_event();
         settle();
     }
     void on_closed(link& from, std::error_code why) override {
         if (shut_) return;
         const auto self = this->shared_from_this();
-        now_ = clock::now();
+        begin_event();
         const leg which = leg_of(from);
         const std::string detail = from.error_detail();
         detail_ = detail.empty() ? why.message() : detail;
@@ -243,11 +245,25 @@ class channel_driver : public link_owner,
         if (shut_) return;
         arm_timer();
         settled();
+        end_event();
     }
 
   private:
     static constexpr std::size_t index(leg which) noexcept {
         return static_cast<std::size_t>(which);
+    }
+
+    void begin_event() {
+        now_ = clock::now();
+        if (actions_.capacity() == 0) actions_.swap(context_->spare_actions);
+    }
+    /// Gives the list back, unless an event around this one still walks it. One spare list is
+    /// enough: the events of a strand's drivers seldom nest.
+    void end_event() noexcept {
+        if (performing_ || !actions_.empty()) return;
+        if (actions_.capacity() > context_->spare_actions.capacity())
+            actions_.swap(context_->spare_actions);
+        channel::action_list{}.swap(actions_);
     }
 
     void pump(leg which) {
@@ -368,7 +384,7 @@ class channel_driver : public link_owner,
         timer_.async_wait([self = this->shared_from_this()](std::error_code ec) {
             if (ec || self->shut_) return;
             self->armed_for_.reset();
-            self->now_ = clock::now();
+            self->begin_event();
             const auto due = self->machine_.next_deadline();
             if (due && *due <= self->now_) {
                 self->machine_.on_deadline(self->now_, self->actions_);
