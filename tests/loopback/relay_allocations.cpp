@@ -1,4 +1,5 @@
-// Relaying allocates and copies nothing per PDU: counted in the proxy's own thread.
+// Relaying allocates and copies nothing per PDU, and an idle virtual connection holds little:
+// counted in the proxy's own thread.
 #include <rpch/client/client.hpp>
 #include <rpch/proxy/proxy.hpp>
 #include <rpch/server/server.hpp>
@@ -7,6 +8,8 @@
 #include <doctest/doctest.h>
 
 #include <asio/io_context.hpp>
+
+#include <malloc.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -23,15 +26,40 @@ namespace {
 
 thread_local bool counting_here = false;
 std::atomic<std::uint64_t> allocations{0};
+std::atomic<std::uint64_t> operations{0}; // that Asio could not make of the memory of older ones
+std::atomic<std::int64_t> held{0};        // bytes, the allocator's rounding included
+
+std::int64_t bytes_of(void* p) { return static_cast<std::int64_t>(malloc_usable_size(p)); }
+
+void note(void* p, std::atomic<std::uint64_t>& kind) noexcept {
+    if (!counting_here || p == nullptr) return;
+    kind.fetch_add(1, std::memory_order_relaxed);
+    held.fetch_add(bytes_of(p), std::memory_order_relaxed);
+}
 
 void* counted(std::size_t size) {
-    if (counting_here) allocations.fetch_add(1, std::memory_order_relaxed);
     void* p = std::malloc(size != 0 ? size : 1);
     if (p == nullptr) throw std::bad_alloc();
+    note(p, allocations);
     return p;
 }
 
 } // namespace
+
+// Asio takes the memory of its operations from aligned_alloc; the linker leads both here (--wrap).
+extern "C" {
+void* __real_aligned_alloc(std::size_t alignment, std::size_t size);
+void __real_free(void* p);
+void* __wrap_aligned_alloc(std::size_t alignment, std::size_t size) {
+    void* p = __real_aligned_alloc(alignment, size);
+    note(p, operations);
+    return p;
+}
+void __wrap_free(void* p) {
+    if (counting_here && p != nullptr) held.fetch_sub(bytes_of(p), std::memory_order_relaxed);
+    __real_free(p);
+}
+}
 
 void* operator new(std::size_t size) { return counted(size); }
 void* operator new[](std::size_t size) { return counted(size); }
@@ -71,6 +99,16 @@ struct counted_proxy {
         std::promise<std::uint64_t> out;
         asio::post(io, [&] { out.set_value(proxy->copied_bytes()); });
         return out.get_future().get();
+    }
+    /// @return what is held once `connections` are open and everything that was ready is done.
+    std::int64_t held_with(std::size_t connections) {
+        std::promise<std::int64_t> out;
+        asio::post(io, [&] { tell_when_open(connections, out); });
+        return out.get_future().get();
+    }
+    void tell_when_open(std::size_t connections, std::promise<std::int64_t>& out) {
+        if (proxy->connections() == connections) return out.set_value(held.load());
+        asio::post(io, [this, connections, &out] { tell_when_open(connections, out); });
     }
     ~counted_proxy() {
         proxy->close();
@@ -134,10 +172,12 @@ void check_steady_state(std::size_t calls, std::size_t at_once, std::size_t byte
     through.run(200, at_once, bytes); // grows what there is to grow
     const std::uint64_t copied = relay.copied();
     const std::uint64_t before = allocations.load();
+    const std::uint64_t operations_before = operations.load();
     through.run(calls, at_once, bytes);
     const std::uint64_t made = allocations.load() - before;
     CHECK(through.all_right);
     CHECK(made == 0);
+    CHECK(operations.load() - operations_before <= 1); // the memory of copied()'s is not Asio's own
     CHECK(relay.copied() == copied);
     through.client = {};
 }
@@ -223,4 +263,30 @@ TEST_CASE("relay: links in memory allocate and copy nothing") {
     CHECK(pool->copied() == 0);
     CHECK(pool->lent() == 0);
     middle->to.reset();
+}
+
+TEST_CASE("relay: an idle virtual connection holds at most 6 KiB in the proxy") {
+    // Connections that have been used, and then are left alone: no buffer, no list, no queue of
+    // theirs may stay. The kernel's memory of four sockets comes on top.
+    constexpr std::size_t clients = 100;
+    counted_proxy relay;
+    const std::int64_t empty = relay.held_with(0);
+    std::vector<std::unique_ptr<caller>> idle;
+    const auto open_more = [&](std::size_t until) {
+        while (idle.size() < until) {
+            idle.push_back(std::make_unique<caller>(relay.port));
+            idle.back()->run(20, 4, 32);
+            CHECK(idle.back()->all_right);
+        }
+    };
+    open_more(1); // grows what the connections share
+    const std::int64_t first = relay.held_with(2);
+    open_more(1 + clients);
+    const std::int64_t each =
+        (relay.held_with(2 * (1 + clients)) - first) / static_cast<std::int64_t>(clients);
+    CHECK(first > empty);
+    INFO("bytes of heap for each: ", each);
+    CHECK(each > 0);
+    CHECK(each <= 6 * 1024);
+    for (const auto& one : idle) one->client = {};
 }
