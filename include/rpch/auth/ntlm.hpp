@@ -59,7 +59,7 @@ class ntlm_initiator final : public security_initiator {
     std::shared_ptr<const identity> who_; ///< Null if the credentials are malformed.
 };
 
-/// An account of a server.
+/// An account of a server. The NT hash is ntowf_v1() of the password.
 struct ntlm_account {
     std::string user;     ///< UTF-8, as the server spells it: who the caller is then.
     std::string domain{}; ///< UTF-8; empty if the server knows no domains.
@@ -67,7 +67,9 @@ struct ntlm_account {
     bool locked = false; ///< May not log on; told only to who has its password.
 };
 
-/// The accounts of a server. Calls may come from several threads.
+/// The accounts of a server: the interface of a credential store for NTLM. Calls may come from
+/// several threads. They come on the strand of the server or proxy and must not block, so a store
+/// that is far away needs a cache.
 class ntlm_accounts {
   public:
     virtual ~ntlm_accounts() = default;

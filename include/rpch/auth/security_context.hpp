@@ -17,7 +17,9 @@
 
 namespace rpch::inline RPCH_ABI::auth {
 
-/// The auth_type of a sec_trailer, [MS-RPCE] 2.2.1.1.7.
+/// The auth_type of a sec_trailer, [MS-RPCE] 2.2.1.1.7. A provider of a user's own takes a number
+/// that is given to nobody, by a cast; both ends must have it, and neither HTTP nor Negotiate can
+/// carry its tokens.
 enum class security_provider : std::uint8_t {
     none = 0x00,
     negotiate = 0x09, ///< SPNEGO, [MS-SPNG].
@@ -144,6 +146,7 @@ class security_context {
 
     /// Signs SPNEGO's list of mechanisms (mechListMIC), and checks the peer's. Each counts as a
     /// message of its direction: both ends do it, or neither. [MS-SPNG] 3.3.5.1
+    /// Nobody else calls them: a provider that SPNEGO does not know fails with errc::not_supported.
     [[nodiscard]] virtual result<std::vector<std::byte>> make_mic(byte_view message) = 0;
     [[nodiscard]] virtual std::error_code check_mic(byte_view message, byte_view mic) = 0;
 
@@ -157,23 +160,30 @@ class security_context {
 };
 
 /// Makes the contexts of clients: one mechanism and one set of credentials. Shared by connections;
-/// calls may come from several threads.
+/// calls may come from several threads. They come on the strand of the client, as those of its
+/// contexts do: what blocks there holds up its other calls.
 class security_initiator {
   public:
     virtual ~security_initiator() = default;
     [[nodiscard]] virtual security_provider provider() const noexcept = 0;
+    /// @param options  borrowed for the call.
+    /// @return not null.
     /// @errors errc::bad_credentials if there are none; errc::security_not_supported if the build
-    ///         lacks the mechanism.
+    ///         lacks the mechanism, or the mechanism the level.
     [[nodiscard]] virtual result<std::unique_ptr<security_context>>
     initiate(const security_options& options) = 0;
 };
 
-/// Makes the contexts of servers. Shared by connections; calls may come from several threads.
+/// Makes the contexts of servers. Shared by connections; calls may come from several threads. They
+/// come on the strand of the server or proxy, as those of its contexts do, and must not block.
 class security_acceptor {
   public:
     virtual ~security_acceptor() = default;
     [[nodiscard]] virtual security_provider provider() const noexcept = 0;
-    /// @errors as security_initiator::initiate().
+    /// @param options  borrowed for the call; the level that the client asks for, no target.
+    /// @return not null.
+    /// @errors as security_initiator::initiate(); an RPC client is told that the mechanism
+    ///         is not offered.
     [[nodiscard]] virtual result<std::unique_ptr<security_context>>
     accept(const security_options& options) = 0;
 };

@@ -85,7 +85,8 @@ struct client_options {
     std::optional<std::uint16_t> endpoint_mapper_port;
 
     /// Proves the client to the RPC server itself, end to end, through whatever proxies are
-    /// between; null for none. Also over plain TCP.
+    /// between; null for none. Also over plain TCP. NTLM's last token has no answer: there a wrong
+    /// password shows with the first call, as rpc_status::access_denied.
     std::shared_ptr<auth::security_initiator> rpc_security;
     /// How the calls are protected then: connect, packet, integrity or privacy.
     auth::authentication_level rpc_level = auth::authentication_level::privacy;
