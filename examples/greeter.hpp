@@ -1,4 +1,4 @@
-// The interface that client.cpp, server.cpp and own_loop.cpp share: what an IDL file would say.
+// The interface that most of the examples share: what an IDL file would say.
 #ifndef RPCH_EXAMPLES_GREETER_HPP
 #define RPCH_EXAMPLES_GREETER_HPP
 

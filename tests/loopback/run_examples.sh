@@ -48,6 +48,29 @@ said=$(timeout 30 "$programs/example_context_handles")
 expect "40 41" "$said"
 expect "a counter is gone" "$said"
 
+# Who has the password calls sealed; nobody else, and nobody with less protection.
+said=$(timeout 30 "$programs/example_secure_calls" 2>"$folder/secure.log")
+expect "alice calls by NTLM at level privacy" "$said"
+expect "hello, alice" "$said"
+[ "$(echo "$said" | grep -c "^refused: .*access denied")" = 3 ] || { echo "not refused: $said" >&2; exit 1; }
+expect "unknown user or wrong password, alice" "$(cat "$folder/secure.log")"
+expect "at level integrity was refused, privacy is demanded" "$(cat "$folder/secure.log")"
+
+said=$(timeout 30 "$programs/example_own_security")
+expect "altered: a protected PDU was altered" "$said"
+expect "partner calls by shared key" "$said"
+[ "$(echo "$said" | grep -cF "40 + 2 = 42")" = 1 ] || { echo "not one answer: $said" >&2; exit 1; }
+expect "RPC security, TCP connection" "$said"
+expect "name or password is malformed or wrong" "$said"
+expect "level or mechanism this build does not have" "$said"
+
+said=$(timeout 30 "$programs/example_own_policies")
+expect "unknown user or wrong password, mallory" "$said"
+expect "mallory: HTTP server" "$said"
+expect "bob stops the server: refused" "$said"
+expect "event: mgmt: 127.0.0.1 stops the server" "$said"
+expect "alice stops the server: done" "$said"
+
 # An empty name is refused by the server's handler, another target by the proxy.
 said=$(timeout 30 "$programs/example_client" "$through" "" 2>&1) && exit 1
 expect "RPC server (fault)" "$said"
