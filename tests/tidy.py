@@ -210,7 +210,25 @@ def check_umbrella(tree):
         tree.find("umbrella", "include/rpch/rpch.hpp", "does not list the public headers: run ./dev format")
 
 
-CHECKS = [check_includes, check_code, check_bodies, check_guards, check_paths, check_umbrella]
+def check_examples(tree):
+    """Code in README.md stands in the example that was named before it; every example is named there, and run."""
+    readme = tree.text("README.md")
+    for fence in re.finditer(r"^```.*\n((?:.*\n)*?)```$", readme, re.M):
+        line = readme.count("\n", 0, fence.start()) + 1
+        named = re.findall(r"\((examples/\w+\.[hc]pp)\)", readme[:fence.start()])
+        if not named:
+            tree.find("snippet", "README.md", "no example is named before this code", line)
+        elif "\n" + fence.group(1) not in "\n" + tree.text(named[-1]):
+            tree.find("snippet", "README.md", f"this code does not stand in {named[-1]}", line)
+    script = "tests/loopback/run_examples.sh"
+    for name in tree.files("examples", (".cpp",)):
+        if f"({name})" not in readme:
+            tree.find("example", name, "README.md does not name it")
+        if not re.search(rf"/example_{pathlib.PurePosixPath(name).stem}\b", tree.text(script)):
+            tree.find("example", name, f"{script} does not run it")
+
+
+CHECKS = [check_includes, check_code, check_bodies, check_guards, check_paths, check_umbrella, check_examples]
 
 
 def check_format(tree, formatter):
@@ -274,6 +292,13 @@ BAD = [
     ("guard", "tests/support/x.hpp", "#ifndef X_HPP\n#define X_HPP\n#endif\n"),
     ("paths", "docs/x.md", "see /wo" + "rk/x\n"),
     ("umbrella", H + "core/new.hpp", "", "rpch.hpp"),
+    ("snippet", "README.md", "```cpp\nint f();\n```\n"),
+    ("snippet", "README.md", "(examples/x.cpp)\n```cpp\nint g();\n```\n"),
+    ("snippet", "README.md", "(examples/x.cpp)\n```cpp\nnt f();\n```\n"),
+    ("snippet", "examples/x.cpp", "int  f();\n", "README.md:2"),
+    ("example", "README.md", "", "examples/x.cpp"),
+    ("example", "tests/loopback/run_examples.sh", '"$programs/example_xy"\n', "examples/x.cpp"),
+    ("example", "examples/new.cpp", ""),
 ]
 GOOD = {
     H + "rts/x.hpp": "#ifndef RPCH_RTS_X_HPP\n#define RPCH_RTS_X_HPP\n#include <span>\n#include <rpch/core/y.hpp>\n"
@@ -284,6 +309,9 @@ GOOD = {
     H + "core/y.hpp": "#ifndef RPCH_CORE_Y_HPP\n#define RPCH_CORE_Y_HPP\n#endif\n",
     H + "impl/src_protocol.hpp": "#ifndef RPCH_IMPL_SRC_PROTOCOL_HPP\n#define RPCH_IMPL_SRC_PROTOCOL_HPP\n"
                                  "#include <rpch/rts/impl/x.ipp>\n#endif\n",
+    "README.md": "[x](examples/x.cpp):\n```cpp\nint f();\n```\n    cmake\n",
+    "examples/x.cpp": "// x\nint f();\nint main() {}\n",
+    "tests/loopback/run_examples.sh": '"$programs/example_x"\n',
 }
 
 
