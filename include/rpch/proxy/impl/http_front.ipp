@@ -135,7 +135,8 @@ RPCH_DECL result<std::uint16_t> http_front::listen(const transport::host_port& w
             if (shared->connections >= shared->settings.connections_max)
                 return shared->log("connection refused: too many");
             std::make_shared<http_connection>(shared)->start(std::move(socket), tls);
-        });
+        },
+        shared_->settings.log);
     if (!opened) return fail(opened.error());
     const std::uint16_t port = (*opened)->endpoint().port();
     asio::dispatch(shared_->context->on,

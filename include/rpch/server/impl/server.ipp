@@ -168,7 +168,7 @@ RPCH_DECL result<std::uint16_t> server::listen(std::string_view binding) {
     };
     auto opened = transport::listener::open(impl_->shared->context->on,
                                             {parsed->host, parsed->endpoint.value_or(0)},
-                                            std::move(accepted));
+                                            std::move(accepted), impl_->shared->settings.log);
     if (!opened) return fail(opened.error());
     const auto endpoint = (*opened)->endpoint();
     const std::uint16_t port = endpoint.port();
