@@ -486,6 +486,63 @@ TEST_CASE("The binding both ends take is that of the proxy's certificate") {
     CHECK(rpch::core::as_text(to.initiator->asked[0].channel_binding) == expected);
 }
 
+TEST_CASE("A certificate is replaced: open connections go on, new ones are bound to the new one") {
+    const auto before = test::tls_server();
+    const auto after = test::tls_server(test::authority()
+                                            .issue({.common_name = "the next server",
+                                                    .dns_names = {"localhost"},
+                                                    .ip_addresses = {"127.0.0.1"}})
+                                            .value());
+    REQUIRE(rpch::core::as_text(before->server_end_point()) !=
+            rpch::core::as_text(after->server_end_point()));
+    logon_stack to({}, {.tls = true, .proxy_tls = before});
+    auto options = to.options(http_authentication::negotiate);
+    options.tls_context =
+        test::tls_client(); // one for both: it has a session of the first to offer
+    test::caller old(to.all, to.all.binding(), options);
+    REQUIRE_MESSAGE(old.open(), old.why().to_string());
+    const std::size_t asked = to.negotiate->asked.size();
+
+    CHECK(to.all.proxy->replace_tls(before, nullptr) == errc::bad_setting);
+    CHECK(to.all.proxy->replace_tls(nullptr, after) == errc::bad_setting);
+    CHECK(to.all.proxy->replace_tls(before, test::tls_client()) == errc::bad_setting);
+    CHECK_FALSE(to.all.proxy->replace_tls(after, test::tls_server())); // nobody has it: no change
+    CHECK_FALSE(to.all.proxy->replace_tls(before, after));
+    test::caller fresh(to.all, to.all.binding(), options);
+    REQUIRE_MESSAGE(fresh.open(), fresh.why().to_string());
+    const std::string expected =
+        "tls-server-end-point:" + std::string(rpch::core::as_text(after->server_end_point()));
+    REQUIRE(to.negotiate->asked.size() == asked + 2);
+    for (std::size_t i = asked; i < asked + 2; ++i)
+        CHECK(rpch::core::as_text(to.negotiate->asked[i].channel_binding) == expected);
+    CHECK(rpch::core::as_text(to.initiator->asked.back().channel_binding) == expected);
+    CHECK_FALSE(old.call(test::probe::echo, test::pattern(1000))->why);
+    CHECK_FALSE(fresh.call(test::probe::echo, test::pattern(1000))->why);
+}
+
+TEST_CASE("A server's front door has its certificate replaced") {
+    const auto before = test::tls_server();
+    const auto after = test::tls_server(test::other_authority()
+                                            .issue({.common_name = "the next server",
+                                                    .dns_names = {"localhost"},
+                                                    .ip_addresses = {"127.0.0.1"}})
+                                            .value());
+    test::stack all({.tls = true, .front_door = true, .proxy_tls = before});
+    test::caller old(all, all.front_binding(), all.options());
+    REQUIRE_MESSAGE(old.open(), old.why().to_string());
+    CHECK_FALSE(all.server->replace_tls(before, after));
+    test::caller distrusting(all, all.front_binding(), all.options());
+    CHECK_FALSE(distrusting.open());
+    CHECK(distrusting.why().code == errc::tls_untrusted);
+    auto options = all.options();
+    options.tls.ca_pem = test::other_authority().certificate_pem();
+    test::caller fresh(all, all.front_binding(), options);
+    CHECK_MESSAGE(fresh.open(), fresh.why().to_string());
+    CHECK_FALSE(old.call(test::probe::echo)->why);
+    test::stack without;
+    CHECK(without.server->replace_tls(before, after) == errc::not_open);
+}
+
 TEST_CASE("Successors of both channels log on as their predecessors did") {
     for (const int legs : {2, 3, 4}) {
         CAPTURE(legs);

@@ -37,6 +37,9 @@ class http_front : public std::enable_shared_from_this<http_front> {
     /// @errors errc::bad_setting (no TLS and not allowed; no address literal), the system's.
     result<std::uint16_t> listen(const transport::host_port& where,
                                  std::shared_ptr<transport::tls_context> tls);
+    /// Thread-safe: takes effect on the strand; see proxy::replace_tls. @errors errc::bad_setting.
+    std::error_code replace_tls(std::shared_ptr<transport::tls_context> current,
+                                std::shared_ptr<transport::tls_context> fresh);
     /// Thread-safe. @errors errc::bad_setting, and nothing is changed.
     std::error_code reload(const std::string& valid_ports, std::string* why);
     void stop_listening();
@@ -48,8 +51,14 @@ class http_front : public std::enable_shared_from_this<http_front> {
   private:
     explicit http_front(std::shared_ptr<proxy_shared> shared) : shared_(std::move(shared)) {}
 
+    /// A listener, and what it shows to the next client.
+    struct door {
+        std::shared_ptr<transport::listener> listener;
+        std::shared_ptr<std::shared_ptr<transport::tls_context>> shown; ///< With its handler.
+    };
+
     std::shared_ptr<proxy_shared> shared_;
-    std::vector<std::shared_ptr<transport::listener>> listeners_; // on the strand only
+    std::vector<door> doors_; // on the strand only
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

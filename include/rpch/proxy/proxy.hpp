@@ -38,6 +38,16 @@ class proxy {
     result<std::uint16_t> listen(const transport::host_port& where,
                                  std::shared_ptr<transport::tls_context> tls);
 
+    /// Shows another certificate, without an interruption: every listener that was given `current`
+    /// uses `fresh` for the connections it accepts from now on; those that are open go on with what
+    /// they began with. Sessions of `current` are not resumed by `fresh`, so that NTLM and
+    /// Negotiate are bound to the certificate that the client has seen. Thread-safe; takes effect
+    /// on the strand.
+    /// @errors errc::bad_setting if one of them is null, or `fresh` not a server's; nothing is
+    ///         changed then.
+    std::error_code replace_tls(std::shared_ptr<transport::tls_context> current,
+                                std::shared_ptr<transport::tls_context> fresh);
+
     /// Reads the users file and the rules again; running connections are not touched. Thread-safe.
     /// @errors errc::bad_setting, and nothing is changed.
     std::error_code reload(const std::string& valid_ports, std::string* why = nullptr);

@@ -117,6 +117,13 @@ class server {
     /// @errors errc::bad_setting, and nothing is changed; errc::not_open without a front door.
     std::error_code reload_users(std::string* why = nullptr);
 
+    /// Shows another certificate at the listeners of `listen_https` that were given `current`; as
+    /// proxy::replace_tls. Thread-safe; takes effect on the strand.
+    /// @errors errc::bad_setting if one of them is null, or `fresh` not a server's; errc::not_open
+    ///         without a front door. Nothing is changed then.
+    std::error_code replace_tls(std::shared_ptr<transport::tls_context> current,
+                                std::shared_ptr<transport::tls_context> fresh);
+
     /// Refuses new connections; what is connected goes on.
     void stop_listening();
     /// Stops accepting and closes all connections; running calls are dropped. Thread-safe.

@@ -127,24 +127,36 @@ http_front::make(std::shared_ptr<transport::strand_context> context, proxy_setti
 RPCH_DECL result<std::uint16_t> http_front::listen(const transport::host_port& where,
                                                    std::shared_ptr<transport::tls_context> tls) {
     if (!tls && !shared_->settings.allow_plain) return fail(errc::bad_setting);
+    const auto shown = std::make_shared<std::shared_ptr<transport::tls_context>>(std::move(tls));
     auto opened = transport::listener::open(
         shared_->context->on, where,
-        [weak = std::weak_ptr(shared_), tls = std::move(tls)](transport::tcp::socket socket) {
+        [weak = std::weak_ptr(shared_), shown](transport::tcp::socket socket) {
             const auto shared = weak.lock();
             if (!shared) return;
             if (shared->connections >= shared->settings.connections_max)
                 return shared->log("connection refused: too many");
-            std::make_shared<http_connection>(shared)->start(std::move(socket), tls);
+            std::make_shared<http_connection>(shared)->start(std::move(socket), *shown);
         },
         shared_->settings.log);
     if (!opened) return fail(opened.error());
     const std::uint16_t port = (*opened)->endpoint().port();
     asio::dispatch(shared_->context->on,
-                   [self = shared_from_this(), fresh = std::move(*opened)]() mutable {
+                   [self = shared_from_this(), fresh = std::move(*opened), shown]() mutable {
                        fresh->start();
-                       self->listeners_.push_back(std::move(fresh));
+                       self->doors_.push_back({std::move(fresh), shown});
                    });
     return port;
+}
+
+RPCH_DECL std::error_code http_front::replace_tls(std::shared_ptr<transport::tls_context> current,
+                                                  std::shared_ptr<transport::tls_context> fresh) {
+    if (!current || !fresh || !fresh->is_server()) return errc::bad_setting;
+    asio::dispatch(shared_->context->on, [self = shared_from_this(), current = std::move(current),
+                                          fresh = std::move(fresh)] {
+        for (const door& each : self->doors_)
+            if (*each.shown == current) *each.shown = fresh;
+    });
+    return {};
 }
 
 RPCH_DECL std::error_code http_front::reload(const std::string& valid_ports_text,
@@ -157,12 +169,12 @@ RPCH_DECL std::error_code http_front::reload(const std::string& valid_ports_text
 }
 
 RPCH_DECL void http_front::stop_listening() {
-    for (const auto& each : listeners_) each->stop();
+    for (const door& each : doors_) each.listener->stop();
 }
 
 RPCH_DECL void http_front::close() {
-    for (const auto& each : listeners_) each->close();
-    listeners_.clear();
+    for (const door& each : doors_) each.listener->close();
+    doors_.clear();
     const auto live = shared_->live; // ending one takes it out of the set
     for (proxy_connection* each : live)
         if (shared_->live.count(each) != 0) each->end();

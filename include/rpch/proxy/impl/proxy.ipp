@@ -32,6 +32,11 @@ RPCH_DECL result<std::uint16_t> proxy::listen(const transport::host_port& where,
     return front_->listen(where, std::move(tls));
 }
 
+RPCH_DECL std::error_code proxy::replace_tls(std::shared_ptr<transport::tls_context> current,
+                                             std::shared_ptr<transport::tls_context> fresh) {
+    return front_->replace_tls(std::move(current), std::move(fresh));
+}
+
 RPCH_DECL std::error_code proxy::reload(const std::string& valid_ports, std::string* why) {
     return front_->reload(valid_ports, why);
 }

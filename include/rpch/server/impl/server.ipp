@@ -211,6 +211,12 @@ RPCH_DECL std::error_code server::reload_users(std::string* why) {
     return impl_->front->reload(impl_->front_rules(), why);
 }
 
+RPCH_DECL std::error_code server::replace_tls(std::shared_ptr<transport::tls_context> current,
+                                              std::shared_ptr<transport::tls_context> fresh) {
+    if (!impl_->front) return errc::not_open;
+    return impl_->front->replace_tls(std::move(current), std::move(fresh));
+}
+
 RPCH_DECL void server::stop_listening() {
     asio::dispatch(impl_->shared->context->on, [impl = impl_] { impl->stop_listening(); });
 }
