@@ -165,7 +165,8 @@ int run_demo() {
     };
     const auto authority = rpch::transport::test_authority::make();
     const auto stranger = rpch::transport::test_authority::make("another authority");
-    if (!authority || !stranger) return complain(authority.error().message());
+    if (!authority) return complain(authority.error().message());
+    if (!stranger) return complain(stranger.error().message());
     rpch::transport::certificate_request request;
     request.dns_names = {"localhost"};
     request.ip_addresses = {"127.0.0.1"};

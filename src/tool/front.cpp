@@ -2,7 +2,20 @@
 
 #include <utility>
 
+#include "service_loop.hpp"
+
 namespace tool {
+
+std::shared_ptr<rpch::transport::tls_context> read_certificate(const front_options& options,
+                                                               std::string& why) {
+    rpch::transport::tls_server_options certificate;
+    certificate.certificate_chain_file = options.cert;
+    certificate.private_key_file = options.key;
+    auto made = rpch::transport::tls_context::make_server(certificate, &why);
+    if (made) return std::move(*made);
+    if (why.empty()) why = made.error().message();
+    return nullptr;
+}
 
 std::string apply(const front_options& options, rpch::proxy_settings& settings,
                   std::shared_ptr<rpch::transport::tls_context>& tls,
@@ -25,19 +38,26 @@ std::string apply(const front_options& options, rpch::proxy_settings& settings,
     if (!made_acceptors) return why_not;
     settings.http_acceptors = made_acceptors->list;
     accounts = made_acceptors->accounts;
+    if (settings.allow_basic && options.users.empty())
+        return "--auth basic needs --users, a file made by `rpch passwd`";
     if (options.auth.empty())
         return "say who may log on: --auth basic, ntlm or both with --users, or --auth none";
     if (options.cert.empty())
         return options.allow_plain ? ""
                                    : "give --cert and --key, or --allow-plain for HTTP without TLS";
-    rpch::transport::tls_server_options certificate;
-    certificate.certificate_chain_file = options.cert;
-    certificate.private_key_file = options.key;
-    std::string why;
-    auto made = rpch::transport::tls_context::make_server(certificate, &why);
-    if (!made) return why.empty() ? made.error().message() : why;
-    tls = std::move(*made);
-    return {};
+    if (options.allow_plain)
+        return "--allow-plain serves HTTP without TLS, --cert and --key with it: give one of them";
+    tls = read_certificate(options, why_not);
+    return why_not;
+}
+
+void log_reload(const front_options& options, const std::string& wrong) {
+    if (!wrong.empty()) return log_line("reload refused, going on as before: " + wrong);
+    std::string what = options.users.empty() ? "" : "users file";
+    if (!options.cert.empty())
+        what += what.empty() ? "certificate and key" : ", certificate and key";
+    log_line(what.empty() ? "reload: neither users file nor certificate is in use"
+                          : "read again: " + what);
 }
 
 } // namespace tool

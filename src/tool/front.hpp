@@ -13,6 +13,11 @@
 
 namespace tool {
 
+/// Reads the certificate and its key.
+/// @return what shows them; null if something is wrong, which `why` explains.
+std::shared_ptr<rpch::transport::tls_context> read_certificate(const front_options& options,
+                                                               std::string& why);
+
 /// Takes over what the options say.
 /// @param tls       receives the certificate's context; null for plain HTTP.
 /// @param accounts  receives the accounts of NTLM, to be read again; null without NTLM.
@@ -20,6 +25,10 @@ namespace tool {
 std::string apply(const front_options& options, rpch::proxy_settings& settings,
                   std::shared_ptr<rpch::transport::tls_context>& tls,
                   std::shared_ptr<file_accounts>& accounts);
+
+/// Tells the log what came of a SIGHUP.
+/// @param wrong  what was refused, so that nothing is changed; empty if all was read again.
+void log_reload(const front_options& options, const std::string& wrong);
 
 } // namespace tool
 

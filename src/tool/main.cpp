@@ -75,8 +75,8 @@ void add_serve(CLI::App& app, tool::serve_options& o) {
         "      --users users\n"
         "  rpch serve --tcp 127.0.0.1:6002 --rpc-auth ntlm --users users --auth-level privacy\n"
         "Port 0 lets the system choose; each listener prints `listening on ADDRESS:PORT`.\n"
-        "--cert, --key, --auth and --allow-plain are for --https; SIGHUP reads the users\n"
-        "file again.");
+        "ADDRESS is an IP address: 0.0.0.0 and [::] stand for all. --cert, --key, --auth and\n"
+        "--allow-plain are for --https. SIGHUP reads users file, certificate and key again.");
 }
 
 void add_proxy(CLI::App& app, tool::proxy_options& o) {
@@ -105,12 +105,15 @@ void add_proxy(CLI::App& app, tool::proxy_options& o) {
                    "--valid-ports must name as well, go to a server on plain ncacn_ip_tcp at the "
                    "right side; IN and OUT channel must reach the same rpch process")
         ->allow_extra_args(false);
-    app.footer("Examples:\n  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
-               "      --valid-ports 'files:6001-6004' --auth basic --users users\n"
-               "  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
-               "      --valid-ports 'dc1:135;dc1:49152' --auth basic --users users \\\n"
-               "      --tcp-backend dc1:135=10.0.0.5:135 --tcp-backend dc1:49152=10.0.0.5:49152\n"
-               "SIGHUP reads the users file again.");
+    app.footer(
+        "Examples:\n  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
+        "      --valid-ports 'files:6001-6004' --auth basic --users users\n"
+        "  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
+        "      --valid-ports 'dc1:135;dc1:49152' --auth basic --users users \\\n"
+        "      --tcp-backend dc1:135=10.0.0.5:135 --tcp-backend dc1:49152=10.0.0.5:49152\n"
+        "ADDRESS is an IP address: 0.0.0.0 and [::] stand for all. Port 0 lets the system\n"
+        "choose; `listening on ADDRESS:PORT` is printed. SIGHUP reads users file, certificate\n"
+        "and key again; connections that are open go on.");
 }
 
 void add_passwd(CLI::App& app, tool::passwd_options& o) {

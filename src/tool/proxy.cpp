@@ -21,6 +21,23 @@ int refuse(const std::string& why) {
     return usage;
 }
 
+/// Reads users file, certificate and key again: all of them, or nothing is changed.
+/// @param tls  what the listener shows; null for plain HTTP.
+/// @return what is wrong, or nothing.
+std::string reload(const proxy_options& options, rpch::proxy& proxy, file_accounts* accounts,
+                   std::shared_ptr<rpch::transport::tls_context>& tls) {
+    std::string why;
+    const auto fresh = tls ? read_certificate(options.front, why) : nullptr;
+    if (tls && !fresh) return why;
+    if (const auto bad = proxy.reload(options.valid_ports, &why))
+        return why.empty() ? bad.message() : why;
+    if (accounts != nullptr) why = accounts->read();
+    if (!why.empty() || !fresh) return why;
+    if (const auto bad = proxy.replace_tls(tls, fresh)) return bad.message();
+    tls = fresh;
+    return {};
+}
+
 } // namespace
 
 int run_proxy(const proxy_options& options) {
@@ -36,15 +53,20 @@ int run_proxy(const proxy_options& options) {
         if (!backend) return refuse("--tcp-backend wants HOST:PORT=HOST:PORT, not '" + text + "'");
         settings.tcp_backends.push_back(*backend);
     }
-    const auto where = rpch::transport::parse_host_port(options.listen);
-    if (!where) return refuse("--listen wants ADDRESS:PORT, not '" + options.listen + "'");
+    std::string why;
+    const auto where = parse_listen("--listen", options.listen, why);
+    if (!where) return refuse(why);
 
     std::shared_ptr<rpch::transport::tls_context> tls;
     if (!options.front.keytab.empty() && !uses_keytab(options.front.auth))
         return refuse("--keytab is for --auth negotiate");
+    if (!options.front.users.empty() && !options.front.auth.empty() &&
+        !uses_users(options.front.auth))
+        return refuse("--users is for --auth basic, ntlm and negotiate");
     std::shared_ptr<file_accounts> accounts;
-    std::string why = apply(options.front, settings, tls, accounts);
+    why = apply(options.front, settings, tls, accounts);
     if (!why.empty()) return refuse(why);
+    raise_open_files();
     asio::io_context io(1);
     service_signals signals(io);
     auto proxy = rpch::proxy::make(io.get_executor(), settings, &why);
@@ -56,20 +78,13 @@ int run_proxy(const proxy_options& options) {
         return failed;
     }
     announce(where->host, *port);
-    return run_service(io, signals,
-                       {.stop_listening = [&] { proxy->stop_listening(); },
-                        .connections = [&] { return proxy->connections(); },
-                        .close = [&] { proxy->close(); },
-                        .reload =
-                            [&] {
-                                std::string bad;
-                                if (accounts) bad = accounts->read();
-                                if (!bad.empty() || proxy->reload(options.valid_ports, &bad))
-                                    log_line("reload refused, going on as before: " + bad);
-                                else
-                                    log_line("users file read again");
-                            },
-                        .drain_wait = std::chrono::seconds(options.drain_s)});
+    return run_service(
+        io, signals,
+        {.stop_listening = [&] { proxy->stop_listening(); },
+         .connections = [&] { return proxy->connections(); },
+         .close = [&] { proxy->close(); },
+         .reload = [&] { log_reload(options.front, reload(options, *proxy, accounts.get(), tls)); },
+         .drain_wait = std::chrono::seconds(options.drain_s)});
 }
 
 } // namespace tool

@@ -48,13 +48,6 @@ rpch::transport::kerberos_credentials kerberos_credentials_of(const initiator_ch
     return out;
 }
 
-/// @return whether this build has Kerberos.
-bool has_kerberos() {
-    rpch::transport::kerberos_initiator probe;
-    const auto made = probe.initiate({.target = "host/localhost"});
-    return made || made.error() != rpch::errc::security_not_supported;
-}
-
 std::string computer_name() {
     char name[256] = {};
     if (::gethostname(name, sizeof name - 1) != 0) return "RPCH";
@@ -104,7 +97,7 @@ std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std
     };
     std::shared_ptr<rpch::auth::security_acceptor> kerberos;
     const auto make_kerberos = [&]() -> bool {
-        if (!has_kerberos()) {
+        if (!rpch::transport::has_kerberos()) {
             why = option + ": this build has no Kerberos";
             return false;
         }
@@ -117,6 +110,10 @@ std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std
     };
     for (const std::string& scheme : choice.schemes) {
         const bool negotiate = scheme == "negotiate";
+        if (std::count(choice.schemes.begin(), choice.schemes.end(), scheme) > 1) {
+            why = option + " names " + scheme + " twice";
+            return std::nullopt;
+        }
         if (scheme != "ntlm" && scheme != "kerberos" && !negotiate) {
             why = option + " " + scheme + " is not supported; ntlm, negotiate and kerberos are";
             return std::nullopt;
@@ -148,14 +145,20 @@ bool uses_keytab(const std::vector<std::string>& schemes) {
     });
 }
 
+bool uses_users(const std::vector<std::string>& schemes) {
+    return std::any_of(schemes.begin(), schemes.end(), [](const std::string& scheme) {
+        return scheme == "basic" || scheme == "ntlm" || scheme == "negotiate";
+    });
+}
+
 std::shared_ptr<rpch::auth::security_initiator> make_initiator(const initiator_choice& choice,
                                                                std::string& why) {
     std::vector<std::shared_ptr<rpch::auth::security_initiator>> mechanisms;
-    if (choice.scheme == "kerberos" && !has_kerberos()) {
+    if (choice.scheme == "kerberos" && !rpch::transport::has_kerberos()) {
         why = "this build has no Kerberos";
         return nullptr;
     }
-    if (choice.scheme != "ntlm" && has_kerberos())
+    if (choice.scheme != "ntlm" && rpch::transport::has_kerberos())
         mechanisms.push_back(
             std::make_shared<rpch::transport::kerberos_initiator>(kerberos_credentials_of(choice)));
     if (choice.scheme != "kerberos" && !choice.user.empty())

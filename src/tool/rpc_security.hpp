@@ -49,6 +49,9 @@ std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std
 /// @return whether one of the schemes can use a keytab.
 bool uses_keytab(const std::vector<std::string>& schemes);
 
+/// @return whether one of the schemes can use a users file.
+bool uses_users(const std::vector<std::string>& schemes);
+
 /// Who a client is. Wiped when it goes.
 struct initiator_choice {
     std::string scheme; ///< ntlm, negotiate, kerberos

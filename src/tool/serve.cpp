@@ -44,6 +44,47 @@ std::string binding_of(std::string_view protocol, const rpch::transport::host_po
     return out;
 }
 
+/// What a SIGHUP reads again: all of it, or nothing is changed.
+struct reloadable {
+    const front_options& options;
+    std::vector<std::shared_ptr<file_accounts>> accounts;
+    bool front_door = false;
+    std::shared_ptr<rpch::transport::tls_context> tls; ///< Null without TLS.
+
+    /// @return what is wrong, or nothing.
+    std::string read_again(rpch::server& server) {
+        std::string why;
+        const auto fresh = tls ? read_certificate(options, why) : nullptr;
+        if (tls && !fresh) return why;
+        if (front_door)
+            if (const auto bad = server.reload_users(&why))
+                return why.empty() ? bad.message() : why;
+        for (const auto& each : accounts)
+            if (each && why.empty()) why = each->read();
+        if (!why.empty() || !fresh) return why;
+        if (const auto bad = server.replace_tls(tls, fresh)) return bad.message();
+        tls = fresh;
+        return {};
+    }
+};
+
+/// @return what is wrong with options that would be ignored, or nothing.
+std::string ignored(const serve_options& o) {
+    const bool rpcecho = !o.http.empty() || !o.https.empty() || !o.tcp.empty();
+    if (!rpcecho && o.epmap_http.empty() && o.epmap_tcp.empty())
+        return "give at least one of --http, --https, --tcp, --epmap-http, --epmap-tcp";
+    if (o.https.empty() && o.front.only_for_http())
+        return "--cert, --key, --auth and --allow-plain are for --https";
+    if (!o.front.users.empty() && !uses_users(o.rpc_auth) && !uses_users(o.front.auth))
+        return "--users is for --rpc-auth ntlm or negotiate, and for --https with --auth basic, "
+               "ntlm or negotiate";
+    if (!o.front.keytab.empty() && !uses_keytab(o.rpc_auth) && !uses_keytab(o.front.auth))
+        return "--keytab is for --rpc-auth kerberos or negotiate, and --auth negotiate";
+    if (!rpcecho && o.auth_level != "none")
+        return "--auth-level is for the sample server: --http, --https or --tcp";
+    return {};
+}
+
 } // namespace
 
 int run_serve(const serve_options& options) {
@@ -53,13 +94,8 @@ int run_serve(const serve_options& options) {
     settings.log = log_line;
     std::shared_ptr<rpch::transport::tls_context> tls;
     std::shared_ptr<file_accounts> http_accounts;
-    if (options.https.empty() && options.front.only_for_http())
-        return refuse("--cert, --key, --auth and --allow-plain are for --https");
-    if (options.https.empty() && options.rpc_auth.empty() && !options.front.users.empty())
-        return refuse("--users is for --https and for --rpc-auth");
-    if (!options.front.keytab.empty() && !uses_keytab(options.rpc_auth) &&
-        !uses_keytab(options.front.auth))
-        return refuse("--keytab is for --rpc-auth kerberos or negotiate, and --auth negotiate");
+    const std::string useless = ignored(options);
+    if (!useless.empty()) return refuse(useless);
     std::string wrong_security;
     const auto security =
         make_acceptors({options.rpc_auth, options.front.users, options.front.keytab}, "--rpc-auth",
@@ -86,14 +122,12 @@ int run_serve(const serve_options& options) {
     std::vector<std::pair<const endpoint*, rpch::transport::host_port>> wanted;
     for (const endpoint& each : endpoints) {
         if (each.text.empty()) continue;
-        const auto where = rpch::transport::parse_host_port(each.text);
-        if (!where)
-            return refuse(std::string(each.option) + " wants ADDRESS:PORT, not '" + each.text +
-                          "'");
+        std::string why;
+        const auto where = parse_listen(each.option, each.text, why);
+        if (!where) return refuse(why);
         wanted.emplace_back(&each, *where);
     }
-    if (wanted.empty())
-        return refuse("give at least one of --http, --https, --tcp, --epmap-http, --epmap-tcp");
+    raise_open_files();
 
     const auto known = std::make_shared<rpch::services::endpoint_map>();
     offer_rpcecho(server);
@@ -114,6 +148,8 @@ int run_serve(const serve_options& options) {
         }
         announce(where.host, *port);
     }
+    reloadable settled{
+        options.front, {security->accounts, http_accounts}, !options.https.empty(), std::move(tls)};
     return run_service(io, signals,
                        {.stop_listening =
                             [&] {
@@ -126,18 +162,7 @@ int run_serve(const serve_options& options) {
                                 server.close();
                                 mapper.close();
                             },
-                        .reload =
-                            [&] {
-                                if (options.front.users.empty()) return;
-                                std::string bad;
-                                for (const auto& each : {security->accounts, http_accounts})
-                                    if (each && bad.empty()) bad = each->read();
-                                if (!bad.empty() ||
-                                    (!options.https.empty() && server.reload_users(&bad)))
-                                    log_line("reload refused, going on as before: " + bad);
-                                else
-                                    log_line("users file read again");
-                            }});
+                        .reload = [&] { log_reload(options.front, settled.read_again(server)); }});
 }
 
 } // namespace tool

@@ -4,7 +4,10 @@
 #include <cstdio>
 #include <ctime>
 
+#include <asio/ip/address.hpp>
 #include <asio/steady_timer.hpp>
+
+#include <sys/resource.h>
 
 #include "options.hpp"
 
@@ -55,6 +58,29 @@ void log_line(const std::string& line) {
     char stamp[32] = {};
     std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &parts);
     std::fprintf(stderr, "%s %s\n", stamp, line.c_str());
+}
+
+void raise_open_files() {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    const rlim_t before = files.rlim_cur;
+    files.rlim_cur = files.rlim_max;
+    if (before != files.rlim_max && ::setrlimit(RLIMIT_NOFILE, &files) != 0)
+        files.rlim_cur = before;
+    log_line("limit of open files: " +
+             (files.rlim_cur == RLIM_INFINITY ? "none" : std::to_string(files.rlim_cur)));
+}
+
+std::optional<rpch::transport::host_port> parse_listen(const std::string& option,
+                                                       const std::string& text, std::string& why) {
+    const auto where = rpch::transport::parse_host_port(text);
+    std::error_code bad;
+    if (where) asio::ip::make_address(where->host, bad);
+    if (where && !bad) return *where;
+    why = option + " wants ADDRESS:PORT, as 127.0.0.1:6001, 0.0.0.0:6001 or [::1]:6001, not '" +
+          text + "'";
+    if (where) why += ": '" + where->host + "' is no IP address, and names are not resolved here";
+    return std::nullopt;
 }
 
 void announce(const std::string& host, std::uint16_t port) {

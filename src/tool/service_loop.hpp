@@ -7,7 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+
+#include <rpch/transport/connector.hpp>
 
 #include <asio/io_context.hpp>
 #include <asio/signal_set.hpp>
@@ -16,6 +19,16 @@ namespace tool {
 
 /// Writes one line with a time stamp to stderr.
 void log_line(const std::string& line);
+
+/// Raises the soft limit of open files to the hard one, as each connection is one, and tells the
+/// log what the limit is. For programs that serve: the limit is the process's.
+void raise_open_files();
+
+/// Reads the ADDRESS:PORT of a listener.
+/// @param option  its name, for the explanation.
+/// @return nothing if it is none; `why` explains.
+std::optional<rpch::transport::host_port> parse_listen(const std::string& option,
+                                                       const std::string& text, std::string& why);
 
 /// Tells where a listener listens, on stdout, at once: `listening on ADDRESS:PORT`.
 void announce(const std::string& host, std::uint16_t port);
