@@ -5,11 +5,14 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include <rpch/limits.hpp>
 #include <rpch/version.hpp>
 
 #include <CLI/CLI.hpp>
+
+#include "json.hpp"
 
 namespace {
 
@@ -18,16 +21,19 @@ namespace limits = rpch::limits;
 /// A week: long enough for every channel, short enough for every clock.
 constexpr std::uint32_t drain_max_s = 7 * 24 * 3600;
 
-void add_lifetime(CLI::App& app, std::uint32_t& bytes, const char* text) {
+/// @param bytes  an integer, or an optional one where it matters whether it was given.
+template <class Bytes>
+void add_lifetime(CLI::App& app, Bytes& bytes, const char* text) {
     app.add_option("--channel-lifetime", bytes, text)
         ->check(CLI::Range(limits::channel_lifetime_min, limits::channel_lifetime_max))
-        ->capture_default_str();
+        ->default_str(std::to_string(limits::channel_lifetime_default));
 }
 
-void add_window(CLI::App& app, std::uint32_t& bytes, const char* text) {
+template <class Bytes>
+void add_window(CLI::App& app, Bytes& bytes, const char* text) {
     app.add_option("--receive-window", bytes, text)
         ->check(CLI::Range(limits::receive_window_min, limits::receive_window_max))
-        ->capture_default_str();
+        ->default_str(std::to_string(limits::receive_window_max));
 }
 
 void add_certificate(CLI::App& app, tool::front_options& o) {
@@ -126,18 +132,20 @@ void add_passwd(CLI::App& app, tool::passwd_options& o) {
 }
 
 void add_credentials(CLI::App& app, tool::credentials_options& o) {
-    app.add_option("--user", o.user,
-                   "user name for the RPC proxy and, with --rpc-auth, the server");
+    auto* user = app.add_option("--user", o.user,
+                                "user name for the RPC proxy and, with --rpc-auth, the server");
     app.add_option("--password-file", o.password_file,
-                   "file whose first line is the password; else RPCH_PASSWORD, else a prompt");
-    app.add_option(
-           "--auth", o.auth,
-           "HTTP authentication: none, basic, ntlm or negotiate; basic when a user is given")
+                   "file whose first line is the password; else RPCH_PASSWORD, else a prompt")
+        ->needs(user);
+    app.add_option("--auth", o.auth,
+                   "HTTP authentication at the RPC proxy: none, basic, ntlm or negotiate; without "
+                   "it the binding's HttpAuthOption, or basic when a user is given")
         ->check(CLI::IsMember({"none", "basic", "ntlm", "negotiate"}));
-    auto* ca = app.add_option("--ca", o.ca, "authorities to trust, PEM, instead of the system's");
-    app.add_flag("--insecure", o.insecure, "accept any certificate")->excludes(ca);
+    auto* ca = app.add_option(
+        "--ca", o.ca, "authorities of the RPC proxy to trust, PEM, instead of the system's");
+    app.add_flag("--insecure", o.insecure, "accept any certificate of the RPC proxy")->excludes(ca);
     app.add_flag("--allow-basic-over-plain", o.allow_basic_over_plain,
-                 "send the password even without TLS");
+                 "send the password of Basic even without TLS");
     auto* rpc_auth =
         app.add_option(
                "--rpc-auth", o.rpc_auth,
@@ -152,7 +160,7 @@ void add_credentials(CLI::App& app, tool::credentials_options& o) {
     app.add_option("--auth-level", o.auth_level, "how calls are protected with --rpc-auth")
         ->needs(rpc_auth)
         ->check(CLI::IsMember({"connect", "packet", "integrity", "privacy"}))
-        ->capture_default_str();
+        ->default_str("privacy");
     app.add_option("--target", o.target,
                    "principal name of the RPC server, service/host; host/SERVER without it")
         ->needs(rpc_auth);
@@ -171,10 +179,34 @@ void add_call(CLI::App& app, tool::call_options& o) {
     add_credentials(app, o.credentials);
     add_lifetime(app, o.channel_lifetime, "Content-Length of the IN channel, bytes");
     add_window(app, o.receive_window, "receive window of the OUT channel, bytes");
-    app.add_flag("--json", o.json, "answer for a machine");
+    app.add_flag("--json", o.json, "answer for a machine: one JSON object, failures as well");
     app.footer("Example:\n  rpch call 'ncacn_ip_tcp:127.0.0.1[6002]' "
                "60a15ec5-4de8-11d7-a637-005056a20182@1.0 0 --stub 29000000\n"
                "Prints the stub data of the response in hexadecimal.");
+}
+
+/// An option without a value would be taken for one that was not given.
+/// @throws CLI::ValidationError
+void refuse_empty_values(const CLI::App& app) {
+    for (const CLI::Option* each : app.get_options()) {
+        if (each->get_name() == "--stub") continue; // a call without parameters
+        for (const std::string& value : each->results())
+            if (value.empty()) throw CLI::ValidationError(each->get_name(), "the value is empty");
+    }
+}
+
+/// @return whether a machine reads the answer, however wrong the rest of the command line is.
+bool wants_json(int count, char** arguments) {
+    for (int i = 1; i < count && std::string_view(arguments[i]) != "--"; ++i)
+        if (std::string_view(arguments[i]) == "--json") return true;
+    return false;
+}
+
+/// An answer that did not get out, to a full disk say, is no success.
+int answered(int code) {
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    std::perror("rpch: cannot write the answer");
+    return code == tool::succeeded ? tool::failed : code;
 }
 
 int run(int count, char** arguments) {
@@ -201,14 +233,17 @@ int run(int count, char** arguments) {
 
     try {
         app.parse(count, arguments);
+        for (const CLI::App* used : app.get_subcommands()) refuse_empty_values(*used);
     } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? tool::succeeded : tool::usage;
+        if (app.exit(e) == 0) return tool::succeeded; // --help, --version
+        if (wants_json(count, arguments)) tool::print_json_of_usage(e.what());
+        return tool::usage;
     }
     if (demo_app->parsed()) return tool::run_demo();
     if (serve_app->parsed()) return tool::run_serve(serve);
     if (proxy_app->parsed()) return tool::run_proxy(proxy);
     if (passwd_app->parsed()) return tool::run_passwd(passwd);
-    return tool::run_call(call);
+    return answered(tool::run_call(call));
 }
 
 } // namespace
@@ -218,6 +253,7 @@ int main(int count, char** arguments) {
         return run(count, arguments);
     } catch (const std::exception& e) {
         std::fprintf(stderr, "rpch: %s\n", e.what());
+        if (wants_json(count, arguments)) tool::print_json_of_exception(e);
         return tool::failed;
     }
 }

@@ -3,6 +3,7 @@
 #define RPCH_TOOL_OPTIONS_HPP
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,7 +67,7 @@ struct credentials_options {
     std::string rpc_auth;
     std::string rpc_user;
     std::string rpc_password_file;
-    std::string auth_level = "privacy";
+    std::string auth_level; ///< Empty for privacy.
     std::string target;
     bool allow_basic_over_plain = false;
 };
@@ -78,8 +79,8 @@ struct call_options {
     std::string stub;
     std::string transfer_syntax = "ndr";
     credentials_options credentials;
-    std::uint32_t channel_lifetime = rpch::limits::channel_lifetime_default;
-    std::uint32_t receive_window = rpch::limits::receive_window_max;
+    std::optional<std::uint32_t> channel_lifetime;
+    std::optional<std::uint32_t> receive_window;
     bool json = false;
 };
 
