@@ -24,6 +24,7 @@ namespace tool {
 namespace {
 
 /// Replaces the file as a whole, readable by its owner alone: a reader sees the old or the new one.
+/// The owner stays, so that root may change the file of a proxy that runs as somebody else.
 bool write_private(const std::string& path, const std::string& text) {
     const std::string fresh = path + ".new";
     ::unlink(fresh.c_str());
@@ -36,7 +37,10 @@ bool write_private(const std::string& path, const std::string& text) {
         if (n <= 0) break;
         at += static_cast<std::size_t>(n);
     }
-    const bool whole = at == text.size() && ::fsync(fd) == 0;
+    struct stat before {};
+    const bool owned = ::stat(path.c_str(), &before) != 0 || before.st_uid == ::geteuid() ||
+                       ::fchown(fd, before.st_uid, before.st_gid) == 0;
+    const bool whole = at == text.size() && owned && ::fsync(fd) == 0;
     if (::close(fd) != 0 || !whole || std::rename(fresh.c_str(), path.c_str()) != 0) {
         ::unlink(fresh.c_str());
         return false;
@@ -93,7 +97,7 @@ int run_passwd(const passwd_options& options) {
     if (const auto bad = users->set(options.user, *hash, options.ntlm ? &*nt_hash : nullptr)) {
         std::fprintf(stderr, "rpch passwd: user '%s': %s\n", options.user.c_str(),
                      bad.message().c_str());
-        return failed;
+        return usage;
     }
     if (!write_private(options.file, users->format())) {
         std::fprintf(stderr, "rpch passwd: cannot write %s: %s\n", options.file.c_str(),

@@ -1,5 +1,8 @@
 #include "passwords.hpp"
 
+#include <array>
+#include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -11,12 +14,19 @@ namespace tool {
 
 namespace {
 
-/// Switches the echo of the terminal off as long as it lives.
+volatile std::sig_atomic_t interrupted = 0; ///< By this signal.
+
+/// Switches the echo of the terminal off as long as it lives. A signal that would end the program
+/// ends the reading first, so that it does not leave a terminal without echo behind.
 class echo_off {
   public:
     echo_off() {
         active_ = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &before_) == 0;
         if (!active_) return;
+        struct sigaction noting {}; // without SA_RESTART
+        noting.sa_handler = [](int which) { interrupted = which; };
+        for (std::size_t i = 0; i < endings.size(); ++i)
+            sigaction(endings[i], &noting, &handlers_[i]);
         termios silent = before_;
         silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
@@ -27,10 +37,15 @@ class echo_off {
         if (!active_) return;
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
         std::fputc('\n', stderr);
+        for (std::size_t i = 0; i < endings.size(); ++i)
+            sigaction(endings[i], &handlers_[i], nullptr);
+        if (interrupted != 0) std::raise(interrupted);
     }
     [[nodiscard]] bool is_terminal() const { return active_; }
 
   private:
+    static constexpr std::array endings{SIGINT, SIGTERM, SIGQUIT, SIGHUP};
+    std::array<struct sigaction, endings.size()> handlers_{};
     termios before_{};
     bool active_ = false;
 };
