@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from lab import AVAILABLE, Failed, case, expect, free_port, main, run
+from lab import AVAILABLE, Failed, Skipped, case, expect, free_port, main, run
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir)
 RECIPES = os.path.join(ROOT, 'examples', 'deployment')
@@ -201,18 +201,42 @@ def admin(lab, command):
         return to.recv(65536).decode().strip()
 
 
+def draining_by_the_document():
+    with open(os.path.join(ROOT, 'docs', 'deployment.md')) as file:
+        lines = re.findall(r"^    echo '(set server [^']*)' \| socat - UNIX-CONNECT:@ADMIN_SOCKET@$", file.read(), re.M)
+    expect(len(lines) == 2, 'docs/deployment.md does not say how to drain: %s' % lines)
+    return lines
+
+
 @case('haproxy', 'openssl')
 def a_proxy_is_drained_and_nobody_notices(lab):
     start_farm(lab)
     haproxy(lab, 'haproxy_tls_ended.cfg')
     everybody(lab)
     leaving = lab.members[0]
-    expect(admin(lab, 'set server rpch/rpch1 state drain') == '', 'HAProxy does not drain')
+    drain, ready = draining_by_the_document()
+    expect(admin(lab, drain) == '', 'HAProxy does not drain')
     before = opened(lab)[0]
     calls_of_rpch(lab)
     expect(opened(lab)[0] == before, 'the proxy that is drained gets new channels')
     leaving.stop()
     calls_of_rpch(lab)
+    expect(admin(lab, ready) == '', 'HAProxy does not take it back')
+
+
+@case('haproxy', 'openssl')
+def haproxy_needs_the_open_files_that_the_document_says(lab):
+    start_farm(lab)
+    conf = written(lab, 'haproxy.cfg', recipe(lab, 'haproxy_tls_ended.cfg'))
+    code, said = run(['sh', '-c', 'ulimit -n 1024 && exec timeout 3 haproxy -db -f "$0"', conf], 20)
+    if code == 124:
+        raise Skipped('it has the right to raise the hard limit')
+    found = re.search('Cannot raise FD limit to ([0-9]+)', said)
+    expect(found, 'it said: ' + said)
+    with open(os.path.join(ROOT, 'docs', 'deployment.md')) as file:
+        told = re.search(r'hard limit allows ([0-9,]+)', file.read()).group(1)
+    expect(40_000 <= int(found.group(1)) <= int(told.replace(',', '')),
+           'it needs %s, the document says %s' % (found.group(1), told))
 
 
 @case('haproxy', 'openssl')
