@@ -59,7 +59,7 @@ enum class errc {
     name_not_found,           ///< Name resolution failed.
     connect_failed,           ///< No address of the peer accepted a TCP connection.
     connection_lost,          ///< The peer closed or reset a connection that was in use.
-    channel_closed,           ///< A channel of the virtual connection ended.
+    channel_closed,           ///< The peer ended a connection or channel in order, nothing unfinished.
     channel_replaced,         ///< A proxy's part in a channel is over: its successor has taken over.
     replacement_timeout,      ///< The replacement of a channel was not finished in time.
     tls_failed,               ///< The TLS handshake or a TLS record failed.

@@ -33,8 +33,9 @@ raw_peer knock(test::stack& all, door at) {
 /// @return whether the connection was ended, with a line in the log that holds `why`.
 bool refused(test::stack& all, door at, const raw_peer& peer, std::string_view why = {}) {
     if (!all.run_until([&] { return peer.ended(); }, std::chrono::seconds(20))) return false;
-    return at == door::server || at == door::tcp ? all.server_said("closed", why)
-                                                 : all.proxy_said("ended", why);
+    return at == door::server || at == door::tcp
+               ? all.server_said("closed", why)
+               : (all.proxy_said("ended", why) || all.proxy_said("lost", why));
 }
 
 test::stack_options impatient() {

@@ -245,7 +245,60 @@ TEST_CASE("link: a retired one says close_notify after the last byte") {
     CHECK(reader->heard.size() < mebibyte().size());
     other->want_input(true);
     REQUIRE(c.run_until([&] { return reader->closed == 1; }));
-    CHECK(reader->why == errc::connection_lost); // and not tls_truncated
+    CHECK(reader->why == errc::channel_closed);
+    CHECK(other->error_detail().empty()); // there was one
     CHECK(reader->heard == mebibyte());
     CHECK(c.run_until([&] { return c.alive.expired(); }));
+}
+
+TEST_CASE(
+    "link: an end without close_notify is one in order, unless it leaves something unfinished") {
+    for (const bool within_pdu : {false, true}) {
+        CAPTURE(within_pdu);
+        connection c;
+        const auto writer = std::make_shared<test::link_watch>();
+        const auto other = std::make_shared<transport::link>(std::move(c.far), c.pool, *writer);
+        other->use_tls(std::make_unique<tls_engine>(test::tls_server()));
+        c.near->use_tls(std::make_unique<tls_engine>(test::tls_client(), "localhost"));
+        std::size_t seen = 0;
+        c.owner->input = [&](transport::link& from) {
+            seen = from.input_size();
+            if (!within_pdu) c.owner->take(from);
+        };
+        other->start();
+        c.near->start();
+        REQUIRE(c.run_until([&] { return c.owner->secured == 1 && writer->secured == 1; }));
+        other->write(test::pattern(1000));
+        other->flush();
+        REQUIRE(c.run_until([&] { return seen == 1000; }));
+        other->close();
+        REQUIRE(c.run_until([&] { return c.owner->closed == 1; }));
+        CHECK(c.owner->why == (within_pdu ? errc::tls_truncated : errc::channel_closed));
+        CHECK(c.near->error_detail() == "the connection ended without close_notify");
+    }
+}
+
+TEST_CASE("link: a reset is told with what the system said, read or unread") {
+    for (const bool wanted : {false, true}) {
+        connection c;
+        c.near->start();
+        c.near->want_input(wanted);
+        c.far.set_option(asio::socket_base::linger(true, 0));
+        c.far.close();
+        REQUIRE(c.run_until([&] { return c.owner->closed == 1; }));
+        CHECK(c.owner->why == errc::connection_lost);
+        CHECK(c.near->error_detail() == "Connection reset by peer");
+    }
+}
+
+TEST_CASE("link: an end is a loss while bytes wait to be written") {
+    connection c;
+    c.near->start();
+    c.near->write(mebibyte());
+    c.near->flush();
+    REQUIRE(c.near->output_pending());
+    c.far.shutdown(tcp::socket::shutdown_send);
+    REQUIRE(c.run_until([&] { return c.owner->closed == 1; }));
+    CHECK(c.owner->why == errc::connection_lost);
+    CHECK(c.near->error_detail() == "it ended before all was sent");
 }

@@ -55,6 +55,7 @@ class http_session final : public transport::channel_driver<channel::client>,
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;
     void set_port(std::uint16_t port) override { target_.port = port; }
     void kick_output() override { kick(); }
+    std::string unfinished() const override;
 
   private:
     void connect(channel::leg which, bool again = false);

@@ -114,6 +114,8 @@ class client_session : public transport::context_member {
         return leaving_ && !keeps_open_ && !ended_ && calls_.empty() && !is_binding() &&
                !association_.has_output();
     }
+    /// @return what the end of the connection leaves unfinished, for people; empty if nothing.
+    [[nodiscard]] std::string unfinished_calls() const;
     /// The port of the server has become known; before `open`.
     virtual void set_port(std::uint16_t port) = 0;
     /// Lets the connection send what the association has.

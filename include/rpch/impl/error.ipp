@@ -49,7 +49,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::name_not_found: return "name resolution failed";
     case errc::connect_failed: return "no address of the peer accepted a TCP connection";
     case errc::connection_lost: return "the peer closed or reset a connection that was in use";
-    case errc::channel_closed: return "a channel of the virtual connection ended";
+    case errc::channel_closed: return "the peer has closed the connection";
     case errc::channel_replaced: return "its successor has taken over the channel";
     case errc::replacement_timeout: return "the replacement of a channel was not finished in time";
     case errc::tls_failed: return "the TLS handshake or a TLS record failed";

@@ -74,7 +74,9 @@ class backend_connection final : public transport::server_side {
         void on_secured(transport::link&) override {}
         void on_input(transport::link&) override { in_.kick(); }
         void on_writable(transport::link&) override { in_.kick(); }
-        void on_closed(transport::link&, std::error_code) override { in_.on_server_closed(); }
+        void on_closed(transport::link& from, std::error_code why) override {
+            in_.on_server_closed(from, why);
+        }
         std::shared_ptr<transport::link_owner> keep_alive() override { return {in_.self(), this}; }
 
       private:
@@ -96,7 +98,7 @@ class backend_connection final : public transport::server_side {
                     const std::string& detail);
     void let_in();
     void forget(std::uint64_t id);
-    void on_server_closed();
+    void on_server_closed(const transport::link& from, std::error_code why);
     void pull_answers();
     void broken(std::error_code why, std::string detail);
 
@@ -106,8 +108,9 @@ class backend_connection final : public transport::server_side {
     cancel_function cancel_connect_;
     std::deque<waiting_channel> waiting_;
     std::uint64_t last_id_ = 0;
-    bool admitted_ = false; // a channel was given its link
-    bool paused_ = false;   // the server is not read, because the client's window is full
+    bool admitted_ = false;     // a channel was given its link
+    bool paused_ = false;       // the server is not read, because the client's window is full
+    bool server_ended_ = false; // it was the server, or what it sent, that ended the connection
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

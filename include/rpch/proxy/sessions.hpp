@@ -192,6 +192,7 @@ class proxy_session : public transport::channel_driver<Machine>, public proxy_co
     void refuse(channel::leg to, rpc_status status) override;
     void opened() override;
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;
+    [[nodiscard]] std::string unfinished() const override;
 
   private:
     void on_connect(std::error_code ec, std::shared_ptr<transport::link> made,

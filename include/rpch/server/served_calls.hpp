@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <unordered_map>
 #include <vector>
@@ -64,6 +65,12 @@ class served_calls {
     /// @return whether so much is pending that no more should be read from the connection.
     [[nodiscard]] bool is_full() const noexcept {
         return executing_bytes_ + association_.answer_bytes() > shared_->pending_bytes_max;
+    }
+
+    /// @return what the end of the connection leaves unfinished, for people; empty if nothing.
+    [[nodiscard]] std::string unfinished() const {
+        const std::size_t calls = association_.calls();
+        return calls == 0 ? "" : "calls that were not finished: " + std::to_string(calls);
     }
 
     [[nodiscard]] dcerpc::server_association& association() noexcept { return association_; }

@@ -71,6 +71,7 @@ class virtual_connection final : public transport::server_side, public call_sink
     void opened() override;
     void produce() override;
     void failed(std::error_code why, channel::leg where, const std::string& detail) override;
+    std::string unfinished() const override { return calls_.unfinished(); }
 
   private:
     std::shared_ptr<virtual_connection> self() {
@@ -114,7 +115,7 @@ class tcp_connection final : public transport::link_owner,
     void note_progress();
     void finish(std::error_code why);
     void closed(std::error_code why);
-    void log(std::error_code why) const;
+    void log(std::error_code why, const std::string& detail = {}) const;
 
     std::shared_ptr<server_shared> shared_;
     served_calls calls_;
@@ -124,9 +125,8 @@ class tcp_connection final : public transport::link_owner,
     transport::time_point progress_{}; // of a pause: a call was answered, or an answer written
     connection_count count_;
     bool busy_ = false;
-    bool paused_ = false;     // the calls have enough to do
-    bool watching_ = false;   // the timer of pauses runs
-    bool within_pdu_ = false; // some of a PDU has come, not all
+    bool paused_ = false;   // the calls have enough to do
+    bool watching_ = false; // the timer of pauses runs
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -7,6 +7,8 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -26,6 +28,19 @@ struct strand_context {
     /// Lent to the driver that handles an event: idle connections hold no list of actions.
     channel::action_list spare_actions;
 };
+
+/// How a log tells of the end of a virtual connection or channel: in order, by whom; or lost, and
+/// on which hop.
+/// @param peer  who is at the other end of the hop.
+[[nodiscard]] inline std::string end_text(std::error_code why, std::string_view peer,
+                                          const std::string& detail) {
+    const std::string who(peer);
+    const std::string more = detail.empty() || detail == why.message() ? "" : " (" + detail + ")";
+    if (why == errc::channel_closed) return " closed by the " + who + more;
+    const bool lost = why == errc::connection_lost || why == errc::tls_truncated;
+    return (lost ? " lost" : " ended") + (" on the connection with the " + who) + ": " +
+           why.message() + more;
+}
 
 /// The driver loop of one machine: PDUs from links go in, actions come out and are performed, what
 /// was queued is flushed, what reached the sockets is reported. Subclasses know how a leg is opened
@@ -67,6 +82,9 @@ class channel_driver : public link_owner,
     virtual link::farewell farewell_of(leg) const { return link::farewell::at_once; }
     /// Ends a link of a machine that has ended; what is queued on it is still sent.
     virtual void end_link(leg, link& going) { going.finish(); }
+    /// @return what an orderly end of the connection would leave unfinished, for people: it is a
+    ///         loss then. Empty if nothing.
+    [[nodiscard]] virtual std::string unfinished() const { return {}; }
     /// Everything that an event has led to is done, or the machine has failed.
     virtual void settled() {}
     /// Lets the upper layer queue PDUs while there is credit; called before every flush.
@@ -145,8 +163,13 @@ class channel_driver : public link_owner,
         const auto self = this->shared_from_this();
         begin_event();
         const leg which = leg_of(from);
-        const std::string detail = from.error_detail();
-        detail_ = detail.empty() ? why.message() : detail;
+        detail_ = from.error_detail();
+        if (why == errc::channel_closed)
+            if (std::string left = is_successor(which) ? "its replacement had begun" : unfinished();
+                !left.empty()) {
+                why = errc::connection_lost;
+                detail_ = std::move(left);
+            }
         links_[index(which)].reset();
         machine_.on_closed(which, why, now_, actions_);
         perform(nullptr);
@@ -251,6 +274,9 @@ class channel_driver : public link_owner,
   private:
     static constexpr std::size_t index(leg which) noexcept {
         return static_cast<std::size_t>(which);
+    }
+    static constexpr bool is_successor(leg which) noexcept {
+        return which >= leg::successor_in_http && which <= leg::successor_out_tcp;
     }
 
     void begin_event() {

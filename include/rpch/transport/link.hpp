@@ -34,8 +34,10 @@ class link_owner {
     virtual void on_input(link& from) = 0;
     /// The other side takes bytes again after a flush that could not write all.
     virtual void on_writable(link& from) = 0;
-    /// The connection ended: `errc::connection_lost` for an orderly end of the peer's bytes as
-    /// well, or the error of socket or TLS. Told once; the link is closed.
+    /// The connection ended. `errc::channel_closed`: the peer ended its bytes between two PDUs, in
+    /// order, and nothing of ours was left to write; whether anything else was unfinished is for
+    /// the owner to say. `errc::connection_lost`: a reset, or an end in the middle. Or an error of
+    /// TLS. `error_detail` may say more. Told once; the link is closed.
     virtual void on_closed(link& from, std::error_code why) = 0;
     /// Keeps the owner alive while an operation of one of its links is under way.
     virtual std::shared_ptr<link_owner> keep_alive() = 0;
@@ -178,6 +180,7 @@ class link : public std::enable_shared_from_this<link> {
     void watch_for_reset();
     void on_read_ready(std::error_code ec);
     bool read_once(std::error_code& ec);
+    std::error_code meaning_of(std::error_code said);
     bool shake_hands();
     byte_span input_space();
     std::size_t receive_plain(byte_span space, std::error_code& ec);
@@ -224,6 +227,7 @@ class link : public std::enable_shared_from_this<link> {
     std::chrono::milliseconds linger_{};
     std::size_t linger_budget_ = 0;
     std::string error_detail_;
+    std::error_code write_error_; // told when reading ends
 
     bool handshaking_ = false;
     bool framing_ = false;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <unordered_map>
 #include <unordered_set>
@@ -54,6 +55,12 @@ class server_side : public channel_driver<channel::server> {
     rts::cookie cookie_;
     std::weak_ptr<newcomer> waiting_;
 };
+
+/// @return who is at the other end of a server's leg, for logs.
+[[nodiscard]] constexpr std::string_view proxy_at(channel::leg where) noexcept {
+    const bool in = where == channel::leg::in_tcp || where == channel::leg::successor_in_tcp;
+    return in ? "inbound proxy" : "outbound proxy";
+}
 
 /// A connection to the server role until its first PDU tells where it belongs: reads one PDU, hands
 /// the link over. [MS-RPCH] 3.2.5.5.1.

@@ -252,7 +252,7 @@ TEST_CASE(
     p.settle();
     CHECK(p.b->heard == last);
     CHECK(p.b->closed == 1);
-    CHECK(p.b->why == errc::connection_lost);
+    CHECK(p.b->why == errc::channel_closed);
     CHECK(!p.right->is_open());
     CHECK(p.a->heard.empty());
     CHECK(p.a->closed == 0); // it knows

@@ -307,7 +307,8 @@ RPCH_DECL void http_session::begin_again(channel::leg which) {
 
 RPCH_DECL void http_session::on_closed(transport::link& from, std::error_code why) {
     const channel::leg which = leg_of(from);
-    const bool between_legs = side(which).in_legs && origin_of(why) == origin::tcp;
+    const bool between_legs =
+        side(which).in_legs && (why == errc::channel_closed || origin_of(why) == origin::tcp);
     channel_driver::on_closed(from,
                               between_legs ? make_error_code(errc::http_auth_interrupted) : why);
 }
@@ -524,6 +525,12 @@ RPCH_DECL void http_session::produce() {
     perform(nullptr);
 }
 
+RPCH_DECL std::string http_session::unfinished() const {
+    if (machine().current() != channel::client::state::opened)
+        return "the virtual connection was not open yet";
+    return unfinished_calls();
+}
+
 RPCH_DECL std::string http_session::channel_name(channel::leg which) const {
     const bool in = is_in(which);
     return std::string(in ? "IN" : "OUT") + " channel to " + proxy_.host + ":" +
@@ -623,7 +630,9 @@ RPCH_DECL void tcp_session::kick_output() {
 
 RPCH_DECL void tcp_session::on_closed(transport::link& from, std::error_code why) {
     const auto self = shared_from_this();
-    end(why, origin::tcp, from.error_detail());
+    const std::string left = why == errc::channel_closed ? unfinished_calls() : std::string();
+    if (left.empty()) return end(why, origin::tcp, from.error_detail());
+    end(errc::connection_lost, origin::tcp, left);
 }
 
 RPCH_DECL void tcp_session::end(std::error_code why, origin said_by, const std::string& detail) {

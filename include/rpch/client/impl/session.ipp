@@ -303,6 +303,11 @@ RPCH_DECL void client_session::on_ended(failure why) {
     process_events();
 }
 
+RPCH_DECL std::string client_session::unfinished_calls() const {
+    if (is_binding()) return "the bind was not answered";
+    return calls_.empty() ? "" : "calls that were not answered: " + std::to_string(calls_.size());
+}
+
 RPCH_DECL void client_session::on_context_shutdown() {
     const auto self = shared_session(); // or the handlers below may be its end
     const auto contexts = std::exchange(contexts_, {});

@@ -163,27 +163,30 @@ RPCH_DECL void backend_connection::pull_answers() {
 
 /// What is queued towards the client is still sent; nothing waits for the window, or the end of the
 /// stream would not have been read.
-RPCH_DECL void backend_connection::on_server_closed() {
+RPCH_DECL void backend_connection::on_server_closed(const transport::link& from,
+                                                    std::error_code why) {
+    set_detail(from.error_detail()); // `from` may go with tcp_
     tcp_.reset();
     if (is_shut()) return;
-    set_detail("the TCP backend " + backend_->address() + " closed its connection");
-    run([](channel::server& m, transport::time_point at, channel::action_list& out) {
-        m.on_closed(channel::leg::out_tcp, errc::connection_lost, at, out);
+    server_ended_ = true;
+    run([why](channel::server& m, transport::time_point at, channel::action_list& out) {
+        m.on_closed(channel::leg::out_tcp, why, at, out);
     });
 }
 
 RPCH_DECL void backend_connection::broken(std::error_code why, std::string detail) {
     set_detail(std::move(detail));
+    server_ended_ = true;
     mutable_machine().on_closed(channel::leg::out_tcp, why, now(), actions());
     perform(nullptr);
 }
 
 RPCH_DECL void backend_connection::failed(std::error_code why, channel::leg where,
                                           const std::string& detail) {
-    meeting_place().log("virtual connection " + cookie().to_hex() + " to TCP backend " +
-                        backend_->address() + " ended on " + std::string(channel::name(where)) +
-                        ": " + why.message() +
-                        (detail.empty() || detail == why.message() ? "" : " (" + detail + ")"));
+    meeting_place().log(
+        "virtual connection " + cookie().to_hex() + " to TCP backend " + backend_->address() +
+        transport::end_text(why, server_ended_ ? "TCP backend" : transport::proxy_at(where),
+                            detail));
     end();
 }
 

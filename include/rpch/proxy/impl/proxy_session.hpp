@@ -239,13 +239,18 @@ void proxy_session<Machine>::opened() {
 }
 
 template <class Machine>
+std::string proxy_session<Machine>::unfinished() const {
+    return in_table_ ? "" : "the channel was not open yet";
+}
+
+template <class Machine>
 void proxy_session<Machine>::failed(std::error_code why, channel::leg where,
                                     const std::string& detail) {
     if (cancel_connect_) cancel_connect_();
     leave_table();
     if (why == errc::channel_replaced) return shared_->log(label() + " replaced at another proxy");
-    shared_->log(label() + " ended on " + std::string(channel::name(where)) + ": " + why.message() +
-                 (detail.empty() || detail == why.message() ? "" : " (" + detail + ")"));
+    const bool with_server = where == tcp_leg_ || where == channel::successor_of(tcp_leg_);
+    shared_->log(label() + transport::end_text(why, with_server ? "server" : "client", detail));
 }
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -98,7 +98,9 @@ RPCH_DECL void http_connection::end() {
 RPCH_DECL void http_connection::on_closed(transport::link& from, std::error_code why) {
     timer_.cancel();
     link_.reset();
-    if (why != errc::connection_lost || within_head_)
+    // No request, no loss: what balancers open to see whether we live, they often end by a reset.
+    const bool idle = !within_head_ && !verifying_;
+    if (!idle || (why != errc::channel_closed && why != errc::connection_lost))
         shared_->log("HTTP connection of " + client_ + " ended: " + why.message() +
                      (from.error_detail().empty() ? "" : " (" + from.error_detail() + ")"));
 }

@@ -81,9 +81,8 @@ RPCH_DECL void virtual_connection::produce() {
 
 RPCH_DECL void virtual_connection::failed(std::error_code why, channel::leg where,
                                           const std::string& detail) {
-    shared_->log("virtual connection " + cookie().to_hex() + " ended on " +
-                 std::string(channel::name(where)) + ": " + why.message() +
-                 (detail.empty() || detail == why.message() ? "" : " (" + detail + ")"));
+    shared_->log("virtual connection " + cookie().to_hex() +
+                 transport::end_text(why, transport::proxy_at(where), detail));
     calls_.association().close(why);
     calls_.cancel_all();
 }
@@ -195,7 +194,6 @@ RPCH_DECL std::error_code tcp_connection::take_input() {
         if (link_) from->consume((*pdu)->view.size());
     }
     busy_ = false;
-    within_pdu_ = link_ && from->input_size() != 0;
     return ended;
 }
 
@@ -247,13 +245,15 @@ RPCH_DECL void tcp_connection::on_pause_timer() {
     watch_pause();
 }
 
-RPCH_DECL void tcp_connection::log(std::error_code why) const {
-    shared_->log("connection from " + calls_.info().client_address + " closed: " + why.message());
+RPCH_DECL void tcp_connection::log(std::error_code why, const std::string& detail) const {
+    shared_->log("connection from " + calls_.info().client_address +
+                 (why == errc::connection_lost ? " lost: " : " closed: ") + why.message() +
+                 (detail.empty() ? "" : " (" + detail + ")"));
 }
 
 RPCH_DECL void tcp_connection::finish(std::error_code why) {
     if (!link_) return;
-    log(why);
+    log(why, why == errc::connection_lost ? calls_.unfinished() : std::string());
     link_->finish();
     closed(why);
 }
@@ -271,8 +271,13 @@ RPCH_DECL void tcp_connection::end() {
     closed(errc::operation_aborted);
 }
 
-RPCH_DECL void tcp_connection::on_closed(transport::link&, std::error_code why) {
-    if (within_pdu_) log(why);
+RPCH_DECL void tcp_connection::on_closed(transport::link& from, std::error_code why) {
+    std::string detail = from.error_detail();
+    if (const std::string left = calls_.unfinished(); !left.empty()) {
+        if (why == errc::channel_closed) why = errc::connection_lost;
+        detail += (detail.empty() ? "" : "; ") + left;
+    }
+    if (why != errc::channel_closed) log(why, detail);
     closed(why);
 }
 

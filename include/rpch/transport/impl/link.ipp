@@ -83,6 +83,7 @@ struct link::broken {
         here->socket_.get_option(error, failed);
         if (failed || error.value() == 0) return; // urgent data, which nobody here sends
         const auto owner = here->owner_->keep_alive();
+        here->error_detail_ = std::error_code(error.value(), std::system_category()).message();
         here->end(errc::connection_lost);
     }
 };
@@ -224,17 +225,30 @@ RPCH_DECL void link::arm_write() {
 RPCH_DECL void link::on_read_ready(std::error_code ec) {
     if (!is_open()) return;
     if (ec) {
-        if (ec != asio::error::operation_aborted) end(errc::connection_lost);
+        if (ec != asio::error::operation_aborted) end(meaning_of(ec));
         return;
     }
     const auto self = shared_from_this(); // the owner may let go of us in a callback
     for (int i = 0; i < detail::reads_in_a_row && wanted_; ++i) {
         const bool more = read_once(ec);
         if (!is_open() || retired_) return;
-        if (ec) return end(ec);
+        if (ec) return end(meaning_of(ec));
         if (!more) break;
     }
     arm_read();
+}
+
+/// What ended the connection, as its owner is told: an end is orderly if it leaves nothing of ours
+/// unfinished, and then needs no close_notify either.
+RPCH_DECL std::error_code link::meaning_of(std::error_code said) {
+    if (write_error_ && said.category() != rpch_category()) said = write_error_;
+    const bool ended = said == asio::error::eof || (said == errc::tls_truncated && !handshaking_);
+    if (ended && input_size() == 0 && !output_pending()) return errc::channel_closed;
+    if (said.category() == rpch_category()) return said;
+    error_detail_ = said != asio::error::eof ? said.message()
+                    : input_size() != 0      ? "it ended in the middle of a PDU or a head"
+                                             : "it ended before all was sent";
+    return errc::connection_lost;
 }
 
 /// Reads once and tells the owner.
@@ -252,7 +266,7 @@ RPCH_DECL bool link::read_once(std::error_code& ec) {
         owner_->on_input(*this);
         if (!is_open() || retired_) return false;
     }
-    if (!ec && chunks_ != nullptr && chunks_->is_done()) ec = errc::channel_closed;
+    if (!ec && chunks_ != nullptr && chunks_->is_done()) ec = asio::error::eof;
     release_idle_input();
     return !ec && n == space.size();
 }
@@ -298,10 +312,7 @@ RPCH_DECL std::size_t link::receive_plain(byte_span space, std::error_code& ec) 
         ec = {};
         return 0;
     }
-    if (ec) {
-        ec = errc::connection_lost;
-        return 0;
-    }
+    if (ec) return 0;
     return chunks_ != nullptr ? filtered(space.first(n), ec) : n;
 }
 
@@ -325,12 +336,14 @@ RPCH_DECL std::size_t link::receive_tls(byte_span space, std::error_code& ec) {
             ec = {};
             return 0;
         }
+        if (ec && (ec != asio::error::eof || write_error_) && !handshaking_) return 0;
         if (ec) {
             tls_->set_end_of_input(); // a stream cut without close_notify is told apart
             const tls_io last = tls_->read(space);
-            if (last.status == tls_status::failed) error_detail_ = tls_->error_detail();
-            ec = last.status == tls_status::failed ? tls_->error()
-                                                   : make_error_code(errc::connection_lost);
+            if (last.status == tls_status::failed) {
+                error_detail_ = tls_->error_detail();
+                ec = tls_->error();
+            }
             return last.bytes;
         }
         fresh = byte_view(scratch.data(), n);
@@ -343,7 +356,7 @@ RPCH_DECL std::size_t link::receive_tls(byte_span space, std::error_code& ec) {
         const tls_io got = tls_->read(space.subspan(plain));
         plain += got.bytes;
         if (got.status == tls_status::failed || got.status == tls_status::closed) {
-            ec = got.status == tls_status::closed ? make_error_code(errc::connection_lost)
+            ec = got.status == tls_status::closed ? std::error_code(asio::error::eof)
                                                   : tls_->error();
             error_detail_ = tls_->error_detail();
             break;
@@ -366,9 +379,7 @@ RPCH_DECL bool link::shake_hands() {
     if (!push_ciphertext(ec)) arm_write();
     if (status == tls_status::failed || status == tls_status::closed || ec) {
         error_detail_ = tls_->error_detail();
-        end(status == tls_status::failed ? tls_->error()
-            : ec                         ? ec
-                                         : make_error_code(errc::connection_lost));
+        end(status == tls_status::failed ? tls_->error() : meaning_of(ec ? ec : asio::error::eof));
         return false;
     }
     if (status == tls_status::done) {
@@ -533,6 +544,7 @@ RPCH_DECL std::size_t link::flush() {
     std::error_code ec;
     const std::size_t rpc = memory_ ? flush_memory(ec) : tls_ ? flush_tls(ec) : flush_plain(ec);
     if (ec) { // the reading side finds out and tells the owner, once
+        write_error_ = ec;
         std::error_code ignored;
         socket_.shutdown(tcp::socket::shutdown_both, ignored);
         drop_output();
@@ -632,6 +644,7 @@ RPCH_DECL std::size_t link::flush_tls(std::error_code& ec) {
         const tls_io put = tls_->write(next);
         if (put.status == tls_status::failed) {
             ec = tls_->error();
+            error_detail_ = tls_->error_detail();
             return rpc;
         }
         rpc += drop_written(put.bytes);
@@ -651,10 +664,7 @@ RPCH_DECL bool link::push_ciphertext(std::error_code& ec) {
             ec = {};
             return false;
         }
-        if (ec) {
-            ec = errc::connection_lost;
-            return false;
-        }
+        if (ec) return false;
         tls_->consume_output(n);
     }
     return true;

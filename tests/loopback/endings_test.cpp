@@ -1,0 +1,131 @@
+// What the logs of all roles, and a client, are told of a connection that ends: in order, or lost.
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "tests/support/raw_peer.hpp"
+#include "tests/support/relay.hpp"
+#include "tests/support/stack.hpp"
+
+namespace {
+
+using rpch::errc;
+using test::probe;
+using namespace std::chrono_literals;
+
+std::ptrdiff_t lines_with(const std::vector<std::string>& log, std::string_view what) {
+    return std::count_if(log.begin(), log.end(), [what](const std::string& line) {
+        return line.find(what) != std::string::npos;
+    });
+}
+
+bool all_gone(test::stack& all) {
+    return all.run_until(
+        [&] { return all.proxy->connections() == 0 && all.server->connections() == 0; }, 10s);
+}
+
+/// A client that has made a call, and has `pending` others that the server does not answer.
+struct used_connection {
+    used_connection(test::stack& all, const std::string& binding, std::size_t pending)
+        : caller(all, binding) {
+        REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+        REQUIRE_FALSE(caller.call(probe::echo, test::pattern(100))->why);
+        for (std::size_t i = 0; i < pending; ++i) calls.push_back(caller.begin(probe::hold));
+        REQUIRE(all.run_until([&] { return all.held.size() == pending; }));
+    }
+    test::caller caller;
+    std::vector<std::shared_ptr<test::outcome>> calls;
+};
+
+} // namespace
+
+TEST_CASE("A client that has what it wanted ends in order, and no log speaks of a loss") {
+    for (const bool tls : {false, true}) {
+        test::stack all({.tls = tls});
+        used_connection used(all, all.binding(), 0);
+        used.caller.close();
+        REQUIRE(all_gone(all));
+        CHECK(all.proxy_said("IN channel", "closed by the client"));
+        CHECK(lines_with(all.proxy_log, " closed by the ") == 2);
+        CHECK(all.server_said(" closed by the ", "bound proxy"));
+        for (const auto* log : {&all.proxy_log, &all.server_log}) {
+            CHECK(lines_with(*log, "lost") == 0);
+            CHECK(lines_with(*log, "ended") == 0);
+        }
+    }
+    test::stack all;
+    used_connection used(all, all.tcp_binding(), 0);
+    used.caller.close();
+    REQUIRE(all_gone(all));
+    CHECK(all.server_log.empty());
+}
+
+TEST_CASE("A client that leaves calls behind is a loss to the server, which tells how many") {
+    for (const bool tcp : {false, true}) {
+        test::stack all;
+        used_connection used(all, tcp ? all.tcp_binding() : all.binding(), 3);
+        used.caller.close();
+        REQUIRE(all_gone(all));
+        CHECK(all.server_said(tcp ? "connection from 127.0.0.1" : "virtual connection", " lost"));
+        CHECK(all.server_said(" lost", "(calls that were not finished: 3)"));
+    }
+}
+
+TEST_CASE("A server that ends fails what waits as lost; a client at rest is told of no loss") {
+    for (const bool tcp : {false, true})
+        for (const std::size_t pending : {std::size_t{0}, std::size_t{2}}) {
+            CAPTURE(tcp);
+            CAPTURE(pending);
+            test::stack all;
+            used_connection used(all, tcp ? all.tcp_binding() : all.binding(), pending);
+            all.server->close();
+            REQUIRE(all.run_until([&] { return used.caller.connection().connections() == 0; }));
+            for (const auto& each : used.calls) {
+                CHECK(each->done == 1);
+                CHECK(each->why.code == errc::connection_lost);
+                CHECK(each->why.detail == "calls that were not answered: 2");
+            }
+            const auto late = used.caller.call(probe::echo);
+            CHECK(late->why.code == (pending == 0 ? errc::channel_closed : errc::connection_lost));
+            CHECK(late->why.code == rpch::error_kind::retry_on_new_connection);
+            REQUIRE(all_gone(all));
+            if (!tcp) CHECK(all.proxy_said(" closed by the server"));
+        }
+}
+
+TEST_CASE(
+    "A reset is a loss even at rest, and the log says on which hop and what the system said") {
+    for (std::size_t hop = 0; hop < 4; ++hop) {
+        CAPTURE(hop);
+        test::stack all(
+            {.adjust_proxy = [](rpch::proxy_settings& s) { s.valid_ports = "127.0.0.1:1-65535"; }});
+        test::relay to_proxy(all.io, all.proxy_port);
+        test::relay to_server(all.io, all.server_port);
+        used_connection used(all,
+                             "ncacn_http:127.0.0.1[" + std::to_string(to_server.port()) +
+                                 ",RpcProxy=127.0.0.1:" + std::to_string(to_proxy.port()) +
+                                 ",HttpUseTls=false]",
+                             0);
+        (hop < 2 ? to_proxy : to_server).reset(hop % 2);
+        REQUIRE(all_gone(all));
+        const std::string who = hop < 2 ? "client" : "server";
+        CHECK(all.proxy_said(" lost on the connection with the " + who, "reset by peer"));
+        CHECK(lines_with(all.proxy_log, " lost ") == 1);
+        if (hop >= 2) CHECK(all.server_said(" lost on the connection with the ", "reset by peer"));
+    }
+}
+
+TEST_CASE("An end in the middle of a PDU is a loss") {
+    test::stack all;
+    test::raw_peer peer(all.io, all.tcp_port);
+    peer.send(test::bytes{std::byte{5}, std::byte{0}, std::byte{11}});
+    peer.shut_send();
+    REQUIRE(all.run_until([&] { return peer.ended(); }));
+    CHECK(all.server_said("connection from 127.0.0.1", "lost: "));
+    CHECK(all.server_said("in the middle of a PDU"));
+}
