@@ -176,7 +176,8 @@ inline constexpr std::chrono::minutes blocked_wait{15};
 /// A successor that cannot be opened is tried so often, after a pause that doubles each time.
 inline constexpr int successor_tries_max = 6;
 inline constexpr std::chrono::seconds successor_retry_wait{1};
-/// One TCP connection attempt with all addresses of a name.
+/// One attempt to connect: name resolution, TCP with all addresses of the name, and at a client the
+/// TLS handshake behind them.
 inline constexpr std::chrono::seconds connect_wait{30};
 
 } // namespace rpch::inline RPCH_ABI::limits

@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include <asio/ip/tcp.hpp>
+
 #include "tests/support/machine_world.hpp"
 #include "tests/support/toy_security.hpp"
 
@@ -85,4 +87,36 @@ TEST_CASE("A later bind that is not answered ends the connection, and its calls,
         CHECK(bound->done == 1);
         CHECK(call->done == 1);
     }
+}
+
+TEST_CASE("A TLS handshake that nobody answers ends with connect_wait, and the failure says so") {
+    asio::io_context io;
+    asio::ip::tcp::acceptor silent(io,
+                                   {asio::ip::address_v4::loopback(), 0}); // the backlog takes it
+    for (const bool slow_to_open : {false, true}) {
+        test::stack all({.tls = true});
+        auto options = all.options();
+        options.connect_wait = 300ms;
+        if (!slow_to_open) options.open_wait = 5s;
+        const auto begun = std::chrono::steady_clock::now();
+        test::caller caller(all,
+                            "ncacn_http:files.example[6001,RpcProxy=127.0.0.1:" +
+                                std::to_string(silent.local_endpoint().port()) + "]",
+                            options);
+        REQUIRE(all.run_until([&] { return caller.binds_done() != 0; }, 10s));
+        CHECK(std::chrono::steady_clock::now() - begun < 3s);
+        CHECK(caller.why().code == errc::setup_timeout);
+        CHECK(caller.why().detail == "the TLS handshake was not answered in time");
+        CHECK(caller.why().where.find(" channel to 127.0.0.1:") != std::string::npos);
+    }
+}
+
+TEST_CASE("A connection that is made has no limit of connect_wait any more") {
+    test::stack all({.tls = true});
+    auto options = all.options();
+    options.connect_wait = 500ms;
+    test::caller caller(all, all.binding(), options);
+    REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+    all.run_until([] { return false; }, 700ms);
+    CHECK_FALSE(caller.call(probe::echo, test::pattern(40))->why);
 }

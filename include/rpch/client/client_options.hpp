@@ -124,6 +124,9 @@ struct client_options {
     /// `receive_window`: then no acknowledgement of ours is for less than half a window, however
     /// small PDUs are. 0 chooses 5840, or half of the window if that is less.
     std::uint16_t max_fragment = 0;
+    /// Until one connection to the RPC proxy, or to a server over ncacn_ip_tcp, is made: name
+    /// resolution, TCP with all addresses of the name, and the TLS handshake together. One that
+    /// takes longer fails with errc::setup_timeout, and the failure tells the step.
     std::chrono::milliseconds connect_wait = limits::connect_wait;
     /// Until the virtual connection is open; and as long may a bind, with the handshake that goes
     /// with it, wait for the server, over ncacn_ip_tcp from the first attempt to connect. A server

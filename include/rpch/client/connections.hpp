@@ -61,6 +61,7 @@ class http_session final : public transport::channel_driver<channel::client>,
     void connect(channel::leg which, bool again = false);
     void on_connect(channel::leg which, std::error_code ec, transport::tcp::socket socket,
                     const std::string& detail);
+    void limit_handshake(channel::leg which);
     void start_request(channel::leg which);
     void begin_request(channel::leg which);
     [[nodiscard]] result<std::string> head_for(channel::leg which, std::uint64_t content_length,
@@ -89,6 +90,8 @@ class http_session final : public transport::channel_driver<channel::client>,
     /// What stands before and around the PDUs of one HTTP connection.
     struct http_side {
         std::weak_ptr<transport::connector> connector; // its own operations keep it
+        transport::time_point connected_by{};          // or it took too long, TLS included
+        std::optional<transport::timer> handshake_limit;
         http::head_scanner scanner;
         http::chunked_decoder chunks;
         std::uint64_t body_skip = 0; // of a response to a leg, and of an early 200 on IN

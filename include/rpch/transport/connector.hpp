@@ -42,6 +42,7 @@ class connector : public std::enable_shared_from_this<connector> {
   private:
     void on_resolved(std::error_code ec, std::vector<tcp::endpoint> found);
     void try_next();
+    [[nodiscard]] std::string unanswered() const;
     void finish(std::error_code ec, const std::string& detail);
 
     strand strand_;

@@ -42,7 +42,8 @@ RPCH_DECL origin origin_of(std::error_code why) noexcept {
 
 RPCH_DECL std::string next_step_for(std::error_code why) {
     if (why == errc::name_not_found) return "check the name and the resolver";
-    if (why == errc::connect_failed) return "check address, port and firewalls";
+    if (why == errc::connect_failed || why == errc::setup_timeout)
+        return "check address, port and firewalls";
     if (why == errc::tls_untrusted)
         return "give the authority that signed the certificate (ca_file, --ca)";
     if (why == errc::tls_name_mismatch)
@@ -127,6 +128,7 @@ RPCH_DECL void http_session::connect(channel::leg which, bool again) {
     auto& slot = sides_[static_cast<std::size_t>(which)];
     slot = std::make_unique<http_side>(); // a successor that is tried again begins afresh
     slot->tried_again = again;
+    slot->connected_by = transport::clock::now() + options_.connect_wait;
     const auto made = std::make_shared<transport::connector>(
         context().on, proxy_, options_.connect_wait,
         [self, which](std::error_code ec, transport::tcp::socket socket,
@@ -150,12 +152,34 @@ RPCH_DECL void http_session::on_connect(channel::leg which, std::error_code ec,
     if (tls_)
         made->use_tls(std::make_unique<transport::tls_engine>(tls_, proxy_.host, proxy_.port));
     attach(which, made);
-    if (!tls_) start_request(which);
+    if (tls_)
+        limit_handshake(which);
+    else
+        start_request(which);
     if (made->is_open()) made->start();
+}
+
+/// Whoever takes the connection may be no TLS server, and say nothing.
+RPCH_DECL void http_session::limit_handshake(channel::leg which) {
+    http_side& here = side(which);
+    here.handshake_limit.emplace(context().on, here.connected_by);
+    const std::weak_ptr<http_session> weak =
+        std::static_pointer_cast<http_session>(shared_from_this());
+    here.handshake_limit->async_wait([weak, which, made = at(which)](std::error_code ec) {
+        const auto self = weak.lock();
+        // Another link may be there by now, which has a limit of its own.
+        if (ec || !self || self->is_shut() || self->at(which) != made) return;
+        if (made->tls()->is_established()) return;
+        self->set_detail("the TLS handshake was not answered in time");
+        self->run([&](channel::client&, transport::time_point, channel::action_list&) {
+            self->protocol_error(which, errc::setup_timeout);
+        });
+    });
 }
 
 RPCH_DECL void http_session::on_secured(transport::link& from) {
     const channel::leg which = leg_of(from);
+    side(which).handshake_limit.reset();
     if (which == channel::leg::in_http && std::exchange(out_waits_for_in_, false))
         connect(channel::leg::out_http);
     start_request(which);
@@ -544,7 +568,7 @@ RPCH_DECL failure http_session::explain_end(std::error_code why, channel::leg wh
         out.code = why;
         out.said_by = origin_of(why);
         if (detail != why.message()) out.detail = detail;
-        if (why == errc::setup_timeout)
+        if (why == errc::setup_timeout && detail.empty())
             out.detail = "the virtual connection did not open; last state: " +
                          std::string(channel::name(machine().current()));
     }

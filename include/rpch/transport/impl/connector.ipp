@@ -37,7 +37,7 @@ RPCH_DECL connector::connector(strand on, host_port peer, std::chrono::milliseco
 RPCH_DECL void connector::start() {
     timer_.expires_after(limit_);
     timer_.async_wait([self = shared_from_this()](std::error_code ec) {
-        if (!ec) self->finish(errc::setup_timeout, "no answer in time from " + self->peer_.host);
+        if (!ec) self->finish(errc::setup_timeout, self->unanswered());
     });
     std::error_code not_literal;
     const auto address = asio::ip::make_address(peer_.host, not_literal);
@@ -53,6 +53,14 @@ RPCH_DECL void connector::start() {
             for (const auto& entry : found) endpoints.push_back(entry.endpoint());
             self->on_resolved(ec, std::move(endpoints));
         });
+}
+
+/// Which step has had no answer.
+RPCH_DECL std::string connector::unanswered() const {
+    if (endpoints_.empty()) return "the resolver has not found " + peer_.host + " in time";
+    const tcp::endpoint& last = endpoints_[next_ == 0 ? 0 : next_ - 1];
+    return "no answer in time from " + last.address().to_string() + ":" +
+           std::to_string(last.port()) + (tried_.empty() ? "" : "; " + tried_);
 }
 
 RPCH_DECL void connector::on_resolved(std::error_code ec, std::vector<tcp::endpoint> found) {
