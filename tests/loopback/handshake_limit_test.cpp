@@ -1,13 +1,17 @@
 // A server does not wait for ever for the next leg of a security handshake.
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include <doctest/doctest.h>
 
 #include <rpch/dcerpc/bind_pdu.hpp>
 
 #include "tests/support/raw_peer.hpp"
+#include "tests/support/relay.hpp"
 #include "tests/support/stack.hpp"
 #include "tests/support/toy_security.hpp"
 
@@ -27,6 +31,34 @@ test::stack_options impatient(const test::toy_rules& rules) {
     };
     return out;
 }
+
+/// A toy that calls before it makes any token but the first.
+class hooked_initiator final : public rpch::auth::security_initiator {
+  public:
+    hooked_initiator(test::toy_rules rules, std::function<void()> hook)
+        : rules_(std::move(rules)), hook_(std::move(hook)) {}
+    rpch::auth::security_provider provider() const noexcept override { return rules_.provider; }
+    rpch::result<std::unique_ptr<rpch::auth::security_context>>
+    initiate(const rpch::auth::security_options&) override {
+        return std::make_unique<context>(rules_, hook_);
+    }
+
+  private:
+    class context final : public test::toy_context {
+      public:
+        context(test::toy_rules rules, std::function<void()> hook)
+            : toy_context(std::move(rules), true), hook_(std::move(hook)) {}
+        rpch::result<bytes> step(rpch::byte_view token) override {
+            if (!token.empty()) hook_();
+            return toy_context::step(token);
+        }
+
+      private:
+        std::function<void()> hook_;
+    };
+    test::toy_rules rules_;
+    std::function<void()> hook_;
+};
 
 /// A bind or alter_context with the first leg of a toy handshake.
 bytes first_leg(dcerpc::pdu_type type, std::uint32_t call_id, const test::toy_rules& rules) {
@@ -66,6 +98,26 @@ TEST_CASE("A handshake that is begun and not ended costs the client its connecti
     }
 }
 
+TEST_CASE("The same over HTTP: the virtual connection ends, and the log says why") {
+    const test::toy_rules rules{.legs = 6};
+    test::stack all(impatient(rules));
+    test::relay to_proxy(all.io, all.proxy_port);
+    auto options = all.options();
+    // The relay lets through what it waits for already: the second leg of the client, not the
+    // third.
+    options.rpc_security = std::make_shared<hooked_initiator>(rules, [&] { to_proxy.pause(true); });
+    test::caller caller(all,
+                        "ncacn_http:127.0.0.1[" + std::to_string(all.server_port) +
+                            ",RpcProxy=127.0.0.1:" + std::to_string(to_proxy.port()) +
+                            ",HttpUseTls=false]",
+                        options);
+    CHECK(all.run_until([&] { return caller.binds_done() != 0; }, 10s));
+    CHECK(caller.why().code == errc::connection_lost);
+    CHECK(caller.why().detail == "the bind was not answered");
+    CHECK(all.server_said("virtual connection", "the client did not end its security handshake"));
+    CHECK(all.run_until([&] { return all.server->connections() == 0; }, 10s));
+}
+
 TEST_CASE("A handshake that is ended has no limit any more, however many legs it had") {
     for (const int legs : {2, 3, 4}) {
         const test::toy_rules rules{.legs = legs};
@@ -73,9 +125,11 @@ TEST_CASE("A handshake that is ended has no limit any more, however many legs it
         auto options = all.options();
         options.rpc_security = std::make_shared<test::toy_initiator>(rules);
         test::caller caller(all, all.tcp_binding(), options);
+        test::caller tunnel(all, all.binding(), options);
         REQUIRE(caller.open());
+        REQUIRE(tunnel.open());
         all.run_until([] { return false; }, 600ms);
-        const auto call = caller.call(probe::echo, test::pattern(40));
-        CHECK_FALSE(call->why);
+        CHECK_FALSE(caller.call(probe::echo, test::pattern(40))->why);
+        CHECK_FALSE(tunnel.call(probe::echo, test::pattern(40))->why);
     }
 }

@@ -37,7 +37,7 @@ struct toy_rules {
 
 /// Each leg is its number and the password. A signature is a count and a hash that depends on
 /// direction, password, and every byte; sealing is a xor with the count.
-class toy_context final : public rpch::auth::security_context {
+class toy_context : public rpch::auth::security_context {
   public:
     toy_context(toy_rules rules, bool is_client)
         : rules_(std::move(rules)), is_client_(is_client) {}

@@ -81,6 +81,7 @@ class virtual_connection final : public transport::server_side, public call_sink
     std::shared_ptr<server_shared> shared_;
     served_calls calls_;
     std::error_code association_ended_;
+    transport::state_limit handshake_limit_;
     std::size_t withheld_ = 0; // consumed and not yet said so: the calls have enough to do
 };
 
@@ -113,7 +114,7 @@ class tcp_connection final : public transport::link_owner,
     void watch_pause();
     void on_pause_timer();
     void note_progress();
-    void finish(std::error_code why);
+    void finish(std::error_code why, const std::string& detail = {});
     void closed(std::error_code why);
     void log(std::error_code why, const std::string& detail = {}) const;
 

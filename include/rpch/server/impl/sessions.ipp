@@ -10,6 +10,8 @@ namespace rpch::inline RPCH_ABI::detail {
 
 /// Output a plain TCP connection may have queued before it stops making more.
 inline constexpr std::size_t tcp_output_bytes_max = 256 * 1024;
+/// How logs call it when a client keeps a server waiting.
+inline constexpr const char* handshake_abandoned = "the client did not end its security handshake";
 
 RPCH_DECL std::string address_text(const rts::client_address& from) {
     if (from.family == rts::address_family::ipv4) {
@@ -36,9 +38,11 @@ RPCH_DECL virtual_connection::virtual_connection(std::shared_ptr<server_shared> 
                    .replacement_wait = shared->settings.replacement_wait,
                    .blocked_wait = shared->settings.blocked_wait}),
       shared_(std::move(shared)),
-      calls_(shared_->interfaces, {protocol_sequence::ncacn_http, {}, 0}) {}
+      calls_(shared_->interfaces, {protocol_sequence::ncacn_http, {}, 0}),
+      handshake_limit_(shared_->context->on) {}
 
 RPCH_DECL void virtual_connection::end() {
+    handshake_limit_.stop();
     shut();
     calls_.association().close(errc::operation_aborted);
     calls_.cancel_all();
@@ -66,6 +70,12 @@ RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
 }
 
 RPCH_DECL void virtual_connection::produce() {
+    handshake_limit_.watch(!association_ended_ && calls_.association().is_securing(),
+                           shared_->settings.first_pdu_wait, *this, [this] {
+                               set_detail(handshake_abandoned);
+                               association_ended_ = errc::setup_timeout;
+                               kick();
+                           });
     transport::link* out = at(channel::leg::out_tcp);
     pull(calls_, channel::leg::out_tcp);
     // Acknowledgements are what makes a client send more.
@@ -83,6 +93,7 @@ RPCH_DECL void virtual_connection::failed(std::error_code why, channel::leg wher
                                           const std::string& detail) {
     shared_->log("virtual connection " + cookie().to_hex() +
                  transport::end_text(why, transport::proxy_at(where), detail));
+    handshake_limit_.stop();
     calls_.association().close(why);
     calls_.cancel_all();
 }
@@ -141,8 +152,11 @@ RPCH_DECL void tcp_connection::start(transport::tcp::socket socket) {
 RPCH_DECL void tcp_connection::watch_setup() {
     const auto& association = calls_.association();
     setup_limit_.watch(!association.is_bound() || association.is_securing(),
-                       shared_->settings.first_pdu_wait, *this,
-                       [this] { finish(errc::setup_timeout); });
+                       shared_->settings.first_pdu_wait, *this, [this] {
+                           const bool bound = calls_.association().is_bound();
+                           finish(errc::setup_timeout,
+                                  bound ? handshake_abandoned : "the client did not bind");
+                       });
 }
 
 RPCH_DECL void tcp_connection::on_input(transport::link&) { work(true); }
@@ -239,7 +253,7 @@ RPCH_DECL void tcp_connection::watch_pause() {
 RPCH_DECL void tcp_connection::on_pause_timer() {
     watching_ = false;
     if (!link_ || !paused_) return;
-    if (link_->peer_has_ended()) return finish(errc::connection_lost);
+    if (link_->peer_has_ended()) return finish(errc::connection_lost, calls_.unfinished());
     if (transport::clock::now() - progress_ >= shared_->settings.blocked_wait)
         return finish(errc::flow_control_stalled);
     watch_pause();
@@ -251,9 +265,9 @@ RPCH_DECL void tcp_connection::log(std::error_code why, const std::string& detai
                  (detail.empty() ? "" : " (" + detail + ")"));
 }
 
-RPCH_DECL void tcp_connection::finish(std::error_code why) {
+RPCH_DECL void tcp_connection::finish(std::error_code why, const std::string& detail) {
     if (!link_) return;
-    log(why, why == errc::connection_lost ? calls_.unfinished() : std::string());
+    log(why, detail);
     link_->finish();
     closed(why);
 }
