@@ -431,6 +431,35 @@ void check_bindings() {
             "another channel");
 }
 
+/// Tickets that name nobody are refused. @return 77 if the realm could not make one.
+int check_anonymous() {
+    kerberos_credentials nobody;
+    nobody.cache = std::getenv("RPCH_ANONYMOUS");
+    const auto kerberos = std::make_shared<kerberos_initiator>(std::move(nobody));
+    if (!kerberos->initiate(options_for(level::privacy, true)).value()->step({})) return 77;
+    for (const bool is_spnego : {false, true})
+        for (const bool dce : {false, true}) {
+            const auto options = options_for(level::privacy, dce);
+            const auto client = is_spnego ? spnego_initiator({kerberos}).initiate(options).value()
+                                          : kerberos->initiate(options).value();
+            const auto server = our_server(is_spnego, options);
+            bytes token = step(*client, {});
+            std::error_code refused;
+            for (int i = 0; i < 4 && !refused; ++i) {
+                auto answer = server->step(token);
+                if (!answer)
+                    refused = answer.error();
+                else if (server->is_established())
+                    break;
+                else
+                    token = step(*client, *answer);
+            }
+            require(refused == errc::authentication_failed, "nobody was let in");
+            require(server->detail() == "an anonymous principal", "for another reason");
+        }
+    return 0;
+}
+
 } // namespace
 
 int main(int count, char** arguments) {
@@ -454,6 +483,8 @@ int main(int count, char** arguments) {
             check_missing_key();
         else if (which == "bindings")
             check_bindings();
+        else if (which == "anonymous")
+            return check_anonymous();
         else
             throw std::runtime_error("unknown case");
     } catch (const std::exception& problem) {

@@ -5,7 +5,8 @@ kerberos_realm.py PROGRAM ARGUMENT...
 
 The KDC listens on a free port of 127.0.0.1 and ends with the program. Principals: alice and bob with the
 passwords alice-pw and bob-pw, host/localhost and HTTP/localhost with keys in $RPCH_KEYTAB; alice has tickets
-in $KRB5CCNAME. Everything is in one temporary folder. Exit code 77 if MIT's programs are not there.
+in $KRB5CCNAME, WELLKNOWN/ANONYMOUS one for host/localhost in $RPCH_ANONYMOUS, if kvno can get it. Everything is in one
+temporary folder. Exit code 77 if MIT's programs are not there.
 """
 import os
 import pathlib
@@ -71,8 +72,19 @@ def environment(folder):
     out.update(KRB5_CONFIG=f"{folder}/krb5.conf", KRB5_KDC_PROFILE=f"{folder}/kdc.conf",
                KRB5CCNAME=f"FILE:{folder}/tickets", KRB5_KTNAME=f"FILE:{folder}/nothing",
                KRB5_CLIENT_KTNAME=f"FILE:{folder}/nothing", KRB5RCACHENAME=f"file2:{folder}/replays",
-               RPCH_KEYTAB=f"{folder}/keytab")
+               RPCH_KEYTAB=f"{folder}/keytab", RPCH_ANONYMOUS=f"FILE:{folder}/anonymous")
     return out
+
+
+def get_anonymous_ticket(env, kinit):
+    """Without PKINIT, by which anybody gets one: the service asks for a ticket to itself in that name (S4U2Self)."""
+    kvno = tool("kvno")
+    if not kvno:
+        return
+    env = dict(env, KRB5CCNAME=env["RPCH_ANONYMOUS"] + ".service")
+    for words in ([kinit, "-k", "-t", env["RPCH_KEYTAB"], "host/localhost"],
+                  [kvno, "-I", "WELLKNOWN/ANONYMOUS", "--out-cache", env["RPCH_ANONYMOUS"], "host/localhost"]):
+        subprocess.run(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=False)
 
 
 def answers(port):
@@ -98,7 +110,7 @@ def main(arguments):
                 raise SystemExit(f"{program}: {done.stdout}")
 
         run("kdb5_util", "-r", REALM, "-P", secrets.token_hex(16), "create", "-s", "-W")
-        orders = ["addprinc -pw alice-pw alice", "addprinc -pw bob-pw bob"]
+        orders = ["addprinc -pw alice-pw alice", "addprinc -pw bob-pw bob", "addprinc -randkey WELLKNOWN/ANONYMOUS"]
         for service in ("host/localhost", "HTTP/localhost"):
             orders += [f"addprinc -randkey {service}", f"ktadd -k {folder}/keytab {service}"]
         run("kadmin.local", "-r", REALM, input="\n".join(orders) + "\n")
@@ -113,6 +125,7 @@ def main(arguments):
                     raise SystemExit("the KDC does not answer")
                 time.sleep(0.05)
             run("kinit", "alice", input="alice-pw\n")
+            get_anonymous_ticket(env, programs["kinit"])
             return subprocess.run(arguments, env=env, check=False).returncode
         finally:
             kdc.terminate()

@@ -234,6 +234,12 @@ class kerberos_context final : public auth::security_context {
     std::string detail_{};
 };
 
+/// @return whether it is the principal of tickets that name no user, RFC 8062 3, whatever its
+/// realm.
+[[nodiscard]] RPCH_DECL bool is_anonymous_principal(std::string_view name) noexcept {
+    return name == KRB5_WELLKNOWN_NAMESTR "/" KRB5_ANONYMOUS_PRINCSTR;
+}
+
 /// The error of a step that failed.
 [[nodiscard]] RPCH_DECL errc kerberos_error(OM_uint32 major, OM_uint32 minor) noexcept {
     const OM_uint32 routine = GSS_ROUTINE_ERROR(major);
@@ -310,6 +316,9 @@ RPCH_DECL std::error_code kerberos_context::establish(OM_uint32 flags) {
     peer_.mechanism = "Kerberos";
     peer_.anonymous = (flags & GSS_C_ANON_FLAG) != 0;
     if (const auto bad = read_peer()) return bad;
+    // Some KDCs give tickets to whoever asks, RFC 8062: they prove nobody.
+    if (!is_client_ && (peer_.anonymous || is_anonymous_principal(peer_.user)))
+        return refuse(errc::authentication_failed, "an anonymous principal").value();
     if (const auto bad = read_session_key()) return bad;
 
     // Every enctype of Kerberos adds the same to each message; a body of 16 bytes is whole blocks
