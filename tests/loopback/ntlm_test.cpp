@@ -1,10 +1,14 @@
 // NTLM itself over HTTP: our client and a proxy with accounts.
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
 #include <rpch/auth/ntlm.hpp>
+#include <rpch/auth/spnego.hpp>
 #include <rpch/core/base64.hpp>
 #include <rpch/transport/ntlm_environment.hpp>
 
@@ -31,12 +35,12 @@ std::shared_ptr<auth::ntlm_initiator> client_of(const std::string& user,
 }
 
 struct ntlm_stack {
-    explicit ntlm_stack(bool tls) : all(options(tls)) {}
+    explicit ntlm_stack(bool tls, bool negotiate = false) : all(options(tls, negotiate)) {}
     static auth::ntlm_key hash_of(std::string_view password) {
         return auth::ntowf_v1(password).value();
     }
-    static test::stack_options options(bool tls) {
-        return {.tls = tls, .adjust_proxy = [tls](rpch::proxy_settings& s) {
+    static test::stack_options options(bool tls, bool negotiate) {
+        return {.tls = tls, .adjust_proxy = [tls, negotiate](rpch::proxy_settings& s) {
                     auto accounts = std::make_shared<auth::ntlm_account_list>();
                     accounts->add({"alice", "RPCHDOM", hash_of("a word"), false});
                     accounts->add({"bob", "RPCHDOM", hash_of("b word"), false});
@@ -46,8 +50,11 @@ struct ntlm_stack {
                     n.require_channel_binding = tls;
                     n.accepted_targets = {"HTTP/127.0.0.1"};
                     s.allow_anonymous = false;
-                    s.http_acceptors = {std::make_shared<auth::ntlm_acceptor>(
-                        environment(), std::move(accounts), std::move(n))};
+                    std::shared_ptr<auth::security_acceptor> one =
+                        std::make_shared<auth::ntlm_acceptor>(environment(), std::move(accounts),
+                                                              std::move(n));
+                    if (negotiate) one = std::make_shared<auth::spnego_acceptor>(std::vector{one});
+                    s.http_acceptors = {one};
                 }};
     }
     rpch::client_options options_of(const std::string& user, const std::string& password) {
@@ -101,6 +108,35 @@ TEST_CASE("NTLM: a client calls through a proxy, plain and bound to the TLS chan
         CHECK(call->stub == test::pattern(1000));
         CHECK(to.all.proxy_said("(RPCHDOM\\alice)", " open"));
     }
+}
+
+TEST_CASE("A password that is refused after Kerberos could not begin: the failure tells both") {
+    class no_tickets final : public auth::security_initiator {
+      public:
+        auth::security_provider provider() const noexcept override {
+            return auth::security_provider::kerberos;
+        }
+        rpch::result<std::unique_ptr<auth::security_context>>
+        initiate(const auth::security_options&) override {
+            return rpch::fail(errc::bad_credentials);
+        }
+    };
+    ntlm_stack to(false, true);
+    using mechanisms = std::vector<std::shared_ptr<auth::security_initiator>>;
+    for (const char* password : {"a word", "a guess"}) {
+        auto options = to.options_of("alice", password);
+        options.http_auth = rpch::http_authentication::negotiate;
+        options.http_initiator = std::make_shared<auth::spnego_initiator>(
+            mechanisms{std::make_shared<no_tickets>(), client_of("alice", password)});
+        test::caller caller(to.all, to.all.binding(), options);
+        if (caller.open()) continue;
+        CHECK(password == std::string_view("a guess"));
+        CHECK(caller.why().code == errc::http_auth_required);
+        CHECK(caller.why().detail.starts_with("status 401"));
+        CHECK(caller.why().detail.find("; Kerberos could not begin: ") != std::string::npos);
+        return;
+    }
+    FAIL("the guess was right");
 }
 
 TEST_CASE("NTLM under the scheme Negotiate needs an acceptor of it") {

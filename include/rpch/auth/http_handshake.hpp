@@ -118,6 +118,11 @@ class http_logon {
     [[nodiscard]] int legs() const noexcept { return legs_; }
     /// @return why the last step failed, for people; no secret.
     [[nodiscard]] const std::string& detail() const noexcept { return detail_; }
+    /// @return what the mechanism says that a server refuses: Negotiate, why a better one was not
+    ///         even begun. Empty if nothing.
+    [[nodiscard]] std::string_view reservations() const noexcept {
+        return context_ ? context_->detail() : std::string_view{};
+    }
 
   private:
     [[nodiscard]] result<core::secret> step(byte_view token);

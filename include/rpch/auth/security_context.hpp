@@ -155,7 +155,9 @@ class security_context {
     /// @return the session key that interfaces encrypt secrets with ([MS-SAMR]); empty before
     ///         is_established(). Borrowed from the context.
     [[nodiscard]] virtual byte_view session_key() const noexcept = 0;
-    /// @return why the last step failed, in words for a log; no secret. Borrowed from the context.
+    /// @return why the last step failed, or what went wrong on the way to where the context is
+    ///         (SPNEGO: a mechanism that could not begin), in words for a log; no secret. Borrowed
+    ///         from the context.
     [[nodiscard]] virtual std::string_view detail() const noexcept { return {}; }
 };
 

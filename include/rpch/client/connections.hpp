@@ -101,6 +101,7 @@ class http_session final : public transport::channel_driver<channel::client>,
         std::optional<http::body_reader> leg_body; // of a response that is chunked
         bool in_legs = false;                      // the request itself has not been sent yet
         bool tried_again = false;                  // on a connection after one that was closed
+        std::string reservations;                  // of the logon, should it be refused
     };
     [[nodiscard]] http_side& side(channel::leg which);
 

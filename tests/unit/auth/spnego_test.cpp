@@ -310,6 +310,27 @@ TEST_CASE("SPNEGO: a mechanism that cannot begin is left out") {
     CHECK(alone.initiate({}).value()->step({}).error() == errc::bad_credentials);
 }
 
+TEST_CASE("SPNEGO: why a better mechanism was left out is told with what came of the next") {
+    const std::string left_out =
+        "Kerberos could not begin: " + make_error_code(errc::bad_credentials).message();
+    pair_of_ends p({std::make_shared<nobody>(), toy_client(ntlm)}, {toy_server(ntlm)});
+    CHECK(p.run([&](int number, bytes&) {
+        if (number == 1) CHECK(p.client->detail() == left_out);
+    }));
+    CHECK(p.client->detail() == left_out);
+    pair_of_ends refused({std::make_shared<nobody>(), toy_client(ntlm)}, {toy_server(ntlm)});
+    CHECK_FALSE(refused.run([](int number, bytes& token) {
+        if (number == 2)
+            change_response(token, [](spnego_response& in) { in.state = spnego_state::reject; });
+    }));
+    CHECK(refused.why == "the server refused; " + left_out);
+    const auto none = spnego_initiator({std::make_shared<nobody>(), std::make_shared<nobody>()})
+                          .initiate({})
+                          .value();
+    CHECK_FALSE(none->step({}));
+    CHECK(none->detail() == left_out + "; " + left_out);
+}
+
 TEST_CASE("SPNEGO: an end without mechanisms is refused, and so are ends without one in common") {
     CHECK(spnego_initiator({}).initiate({}).error() == errc::security_not_supported);
     CHECK(spnego_acceptor({toy_server(security_provider::schannel)}).accept({}).error() ==

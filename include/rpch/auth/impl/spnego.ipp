@@ -400,10 +400,16 @@ class spnego_client_context final : public spnego_context {
 
   private:
     [[nodiscard]] result<std::vector<std::byte>> next(bool is_first, byte_view token) override {
-        return is_first ? begin(token) : go_on(token);
+        if (is_first) return begin(token);
+        detail_.clear();
+        auto out = go_on(token);
+        // Whoever asks why it failed, or was of no use, hears of the better mechanism as well.
+        if (!left_out_.empty()) detail_ += (detail_.empty() ? "" : "; ") + left_out_;
+        return out;
     }
     [[nodiscard]] RPCH_DECL result<std::vector<std::byte>> begin(byte_view token);
     [[nodiscard]] RPCH_DECL result<std::vector<std::byte>> go_on(byte_view token);
+    void leave_out(security_provider provider, std::error_code why, std::string_view words);
     /// Takes the first answer's supportedMech: stays with the optimistic mechanism, or begins the
     /// one the server wants.
     [[nodiscard]] RPCH_DECL std::error_code choose(const spnego_response& in,
@@ -412,25 +418,30 @@ class spnego_client_context final : public spnego_context {
     list mechanisms_;
     std::vector<security_initiator*> offered_{}; ///< In the order of the list; kept by mechanisms_.
     security_initiator* chosen_ = nullptr;       ///< Null until the server's first answer.
+    std::string left_out_{};                     ///< Mechanisms that could not begin, and why.
 };
+
+RPCH_DECL void spnego_client_context::leave_out(security_provider provider, std::error_code why,
+                                                std::string_view words) {
+    if (!left_out_.empty()) left_out_ += "; ";
+    left_out_.append(name(provider)).append(" could not begin: ");
+    left_out_.append(words.empty() ? why.message() : std::string(words));
+}
 
 RPCH_DECL result<std::vector<std::byte>> spnego_client_context::begin(byte_view token) {
     if (!token.empty()) return refuse(errc::bad_security_token, "the client speaks first");
     std::vector<byte_view> identifiers;
     std::vector<std::byte> optimistic;
     std::error_code first_error = errc::security_not_supported;
-    bool has_failed = false;
     for (const auto& one : *mechanisms_) {
         // Only the first in the list says something yet; who follows it may cost nothing now.
         if (!inner_) {
             auto context = one->initiate(options_);
             auto spoken = context ? (*context)->step({}) : fail(context.error());
             if (!spoken) {
-                if (!has_failed) {
-                    first_error = spoken.error();
-                    if (context) detail_ = (*context)->detail();
-                }
-                has_failed = true;
+                if (left_out_.empty()) first_error = spoken.error();
+                leave_out(one->provider(), spoken.error(),
+                          context ? (*context)->detail() : std::string_view{});
                 continue;
             }
             inner_ = std::move(*context);
@@ -440,8 +451,8 @@ RPCH_DECL result<std::vector<std::byte>> spnego_client_context::begin(byte_view 
         offered_.push_back(one.get());
         identifiers.push_back(spnego_mechanism(one->provider()));
     }
+    detail_ = left_out_;
     if (!inner_) return fail(first_error);
-    detail_.clear();
     list_ = encode_spnego_mechanisms(identifiers);
     has_alternatives_ = identifiers.size() > 1;
     spnego_init out;
@@ -468,7 +479,10 @@ RPCH_DECL std::error_code spnego_client_context::choose(const spnego_response& i
         return refuse(errc::bad_security_token, "a token of a mechanism that has not begun")
             .value();
     auto context = chosen_->initiate(options_);
-    if (!context) return refuse(context.error(), "the server's mechanism cannot begin").value();
+    if (!context)
+        return refuse(context.error(),
+                      "the server's mechanism cannot begin: " + context.error().message())
+            .value();
     inner_ = std::move(*context);
     auto spoken = step_inner({});
     if (!spoken) return spoken.error();

@@ -217,6 +217,7 @@ RPCH_DECL void http_session::begin_request(channel::leg which) {
         std::make_unique<auth::http_logon>(options_.http_initiator, scheme, std::move(wanted));
     const auto first = here.logon->begin();
     if (!first) return logon_failed(which, first.error());
+    here.reservations = here.logon->reservations();
     if (here.logon->is_established()) return send_head(which, first->view());
     send_leg(which, *first);
 }
@@ -491,6 +492,8 @@ RPCH_DECL void http_session::on_failure_response(const http::response_info& resp
         const bool wanted = used != auth::scheme::other;
         noted_.detail += ", offered: " + offered.to_string() +
                          ", used: " + (wanted ? std::string(auth::name_of(used)) : "none");
+        if (const std::string& more = side(which).reservations; !more.empty())
+            noted_.detail += "; " + more;
         if (wanted && offered.find(used) == nullptr) noted_.code = errc::http_auth_not_offered;
         noted_.next_step = wanted ? "check user name and password" : "give a user and a password";
     } else if (response.rpc_error) {
