@@ -17,18 +17,36 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include <rpch/auth/ntlm_crypto.hpp>
+#include <rpch/core/secret.hpp>
 #include <rpch/core/text.hpp>
 #include <rpch/limits.hpp>
 #include <rpch/result.hpp>
 
 namespace rpch::inline RPCH_ABI::auth {
 
-/// A user and what a password is checked against.
+/// A user and what a password is checked against. Hashes are wiped when they go.
 struct user_entry {
+    user_entry() = default;
+    user_entry(std::string user, std::string password_hash, std::string fields) noexcept
+        : name(std::move(user)),
+          hash(std::move(password_hash)),
+          further_fields(std::move(fields)) {}
+    user_entry(const user_entry&) = default;
+    user_entry(user_entry&&) noexcept = default;
+    user_entry& operator=(user_entry other) noexcept {
+        wipe(); // swapping leaves the rest of a short string where it is
+        name.swap(other.name);
+        hash.swap(other.hash);
+        further_fields.swap(other.further_fields);
+        return *this;
+    }
+    ~user_entry() { wipe(); }
+
     std::string
         name; ///< UTF-8; no colon, no control character, no blank at an end, no `#` in front.
     std::string hash;           ///< Visible ASCII without `;`.
@@ -37,6 +55,12 @@ struct user_entry {
     /// @return the NT hash of the field `ntlm=`; nothing if there is none.
     [[nodiscard]] RPCH_DECL std::optional<ntlm_key> nt_hash() const noexcept;
     bool operator==(const user_entry&) const = default;
+
+  private:
+    void wipe() noexcept {
+        core::wipe(hash);
+        core::wipe(further_fields);
+    }
 };
 
 /// Users by name, without regard to the case of ASCII letters.

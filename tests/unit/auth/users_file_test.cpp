@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cstddef>
+#include <new>
+#include <string_view>
+
 using namespace rpch;
 using namespace rpch::auth;
 
@@ -110,4 +114,22 @@ TEST_CASE("users file: an NT hash that is malformed or stands twice is refused")
         CHECK(line == 1);
     }
     CHECK(users_file::parse("a:h;;nt=1;\n")->format() == "a:h;;nt=1;\n");
+}
+
+TEST_CASE("users file: the hashes of a user are wiped when the entry goes or changes") {
+    // Short ones, which lie in the entry itself: its storage may be looked at afterwards.
+    alignas(user_entry) std::byte storage[sizeof(user_entry)]{};
+    const auto holds = [&storage](std::string_view text) {
+        return core::as_text(storage).find(text) != std::string_view::npos;
+    };
+    auto* const entry = new (storage) user_entry("alice", "HASH-ONE", ";ntlm=FIELD1");
+    REQUIRE(holds("HASH-ONE"));
+    REQUIRE(holds("FIELD1"));
+    *entry = user_entry("alice", "TWO", ";2");
+    CHECK_FALSE(holds("HASH-ONE"));
+    CHECK_FALSE(holds("FIELD1"));
+    *entry = user_entry("alice", "HASH-THREE", ";ntlm=FIELD3");
+    entry->~user_entry();
+    CHECK_FALSE(holds("HASH-THREE"));
+    CHECK_FALSE(holds("FIELD3"));
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <rpch/core/secret.hpp>
 #include <rpch/core/text.hpp>
 #include <rpch/core/uuid.hpp>
 
@@ -153,10 +152,8 @@ RPCH_DECL std::error_code users_file::set(std::string_view name, std::string_vie
         return add({std::string(name), std::string(hash), detail::changed_fields({}, nt_hash)});
     if (!detail::is_hash_text(hash)) return errc::bad_setting;
     if (auto* user = std::get_if<user_entry>(&lines_[at->second])) {
-        user->hash = hash;
-        std::string fields = detail::changed_fields(user->further_fields, nt_hash);
-        core::wipe(user->further_fields);
-        user->further_fields = std::move(fields);
+        *user = user_entry(user->name, std::string(hash),
+                           detail::changed_fields(user->further_fields, nt_hash));
     }
     return {};
 }
