@@ -33,6 +33,7 @@
 #include <rpch/transport/impl/hmac_sha256.ipp>
 #include <rpch/transport/impl/kerberos.ipp>
 #include <rpch/transport/impl/link.ipp>
+#include <rpch/transport/impl/link_output.ipp>
 #include <rpch/transport/impl/listener.ipp>
 #include <rpch/transport/impl/ntlm_environment.ipp>
 #include <rpch/transport/impl/password_hash.ipp>

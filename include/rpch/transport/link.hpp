@@ -255,6 +255,7 @@ make_link_pair(const strand& on, const std::shared_ptr<buffer_pool>& pool, link_
 
 #if defined(RPCH_HEADER_ONLY)
     #include <rpch/transport/impl/link.ipp>
+    #include <rpch/transport/impl/link_output.ipp>
 #endif
 
 #endif
