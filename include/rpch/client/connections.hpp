@@ -148,6 +148,7 @@ class tcp_session final : public transport::link_owner,
 
 #if defined(RPCH_HEADER_ONLY)
     #include <rpch/client/impl/connections.ipp>
+    #include <rpch/client/impl/http_session.ipp>
 #endif
 
 #endif
