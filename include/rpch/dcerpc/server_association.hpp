@@ -285,6 +285,7 @@ class server_association {
 
 #if defined(RPCH_HEADER_ONLY)
     #include <rpch/dcerpc/impl/server_association.ipp>
+    #include <rpch/dcerpc/impl/server_binding.ipp>
 #endif
 
 #endif

@@ -36,6 +36,7 @@
 #include <rpch/dcerpc/impl/sec_trailer.ipp>
 #include <rpch/dcerpc/impl/security.ipp>
 #include <rpch/dcerpc/impl/server_association.ipp>
+#include <rpch/dcerpc/impl/server_binding.ipp>
 #include <rpch/dcerpc/impl/string_binding.ipp>
 #include <rpch/dcerpc/impl/verification_trailer.ipp>
 #include <rpch/http/impl/body.ipp>
