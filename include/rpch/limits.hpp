@@ -179,6 +179,8 @@ inline constexpr std::chrono::seconds successor_retry_wait{1};
 /// One attempt to connect: name resolution, TCP with all addresses of the name, and at a client the
 /// TLS handshake behind them.
 inline constexpr std::chrono::seconds connect_wait{30};
+/// How much later than the way through an HTTP proxy the direct one may answer, 3.2.2.2.3.
+inline constexpr std::chrono::milliseconds direct_answer_wait{200};
 
 } // namespace rpch::inline RPCH_ABI::limits
 
