@@ -58,6 +58,12 @@ struct channel_request_options {
 [[nodiscard]] RPCH_DECL result<std::string>
 write_channel_request(const channel_request_options& what);
 
+/// Writes the request that has an HTTP proxy open a tunnel, RFC 9110 9.3.6.
+/// @param host  a name or an address; IPv6 without brackets.
+/// @errors errc::bad_setting for an empty host, one with a blank or a control character, or port 0.
+[[nodiscard]] RPCH_DECL result<std::string> write_connect(std::string_view host,
+                                                          std::uint16_t port);
+
 /// Writes the response head of an OUT channel, [MS-RPCH] 2.1.2.1.4.
 /// @param content_length  the channel lifetime: limits::channel_lifetime_min to _max.
 /// @param authenticate    value of WWW-Authenticate, which proves the server to the client, RFC

@@ -33,6 +33,17 @@ TEST_CASE("write: the proof of a server stands in both responses of success, if 
     CHECK(write_echo_response().find("WWW-Authenticate") == std::string::npos);
 }
 
+TEST_CASE("write: CONNECT names host and port twice, IPv6 in brackets") {
+    CHECK(write_connect("proxy1", 443).value() == "CONNECT proxy1:443 HTTP/1.1\r\n"
+                                                  "Host: proxy1:443\r\n"
+                                                  "User-Agent: MSRPC\r\n\r\n");
+    CHECK(write_connect("2001:db8::1", 8443).value().rfind("CONNECT [2001:db8::1]:8443 HTTP", 0) ==
+          0);
+    for (const char* host : {"", "a b", "a\r\nX: y", "a\tb", "a\x7f"})
+        CHECK(write_connect(host, 443).error() == errc::bad_setting);
+    CHECK(write_connect("proxy1", 0).error() == errc::bad_setting);
+}
+
 TEST_CASE("write: a channel request has the lines of 2.1.2.1.1 in classic case") {
     channel_request_options what;
     what.method = channel_method::in_data;
