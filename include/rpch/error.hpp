@@ -58,6 +58,7 @@ enum class errc {
     // The network.
     name_not_found,           ///< Name resolution failed.
     connect_failed,           ///< No address of the peer accepted a TCP connection.
+    http_proxy_refused,       ///< The HTTP proxy on the way to the RPC proxy opened no tunnel.
     connection_lost,          ///< The peer closed or reset a connection that was in use.
     channel_closed,           ///< The peer ended a connection or channel in order, nothing unfinished.
     channel_replaced,         ///< A proxy's part in a channel is over: its successor has taken over.

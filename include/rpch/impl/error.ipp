@@ -48,6 +48,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::http_unexpected_response: return "a response on a channel that must not have one now";
     case errc::name_not_found: return "name resolution failed";
     case errc::connect_failed: return "no address of the peer accepted a TCP connection";
+    case errc::http_proxy_refused: return "the HTTP proxy on the way to the RPC proxy opened no tunnel";
     case errc::connection_lost: return "the peer closed or reset a connection that was in use";
     case errc::channel_closed: return "the peer has closed the connection";
     case errc::channel_replaced: return "its successor has taken over the channel";

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <vector>
 
+#include <rpch/http/head.hpp>
 #include <rpch/limits.hpp>
 #include <rpch/result.hpp>
 #include <rpch/transport/executor.hpp>
@@ -36,6 +37,11 @@ class connector : public std::enable_shared_from_this<connector> {
         std::function<void(std::error_code ec, tcp::socket socket, const std::string& detail)>;
 
     connector(strand on, host_port peer, std::chrono::milliseconds limit, handler done);
+    ~connector();
+    /// Has the peer, which is an HTTP proxy then, open a tunnel (CONNECT, RFC 9110 9.3.6): the
+    /// socket that the handler gets leads to `to`, which must not speak first. Before `start`. The
+    /// limit holds for this, too; errc::http_proxy_refused if the proxy does not.
+    void ask_for_tunnel(host_port to);
     void start();
     void cancel();
 
@@ -43,6 +49,11 @@ class connector : public std::enable_shared_from_this<connector> {
     void on_resolved(std::error_code ec, std::vector<tcp::endpoint> found);
     void try_next();
     [[nodiscard]] std::string unanswered() const;
+    void send_tunnel_request();
+    void read_tunnel_answer();
+    void judge_tunnel_answer();
+    void judge_tunnel_answer(const http::response_head& head, std::size_t behind);
+    void tunnel_failed(const std::string& why);
     void finish(std::error_code ec, const std::string& detail);
 
     strand strand_;
@@ -55,6 +66,8 @@ class connector : public std::enable_shared_from_this<connector> {
     std::vector<tcp::endpoint> endpoints_;
     std::size_t next_ = 0;
     std::string tried_;
+    struct tunnel;
+    std::unique_ptr<tunnel> tunnel_;
 };
 
 } // namespace rpch::inline RPCH_ABI::transport

@@ -1,10 +1,16 @@
 #include <rpch/transport/connector.hpp>
 
+#include <array>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
+#include <asio/buffer.hpp>
 #include <asio/ip/address.hpp>
 #include <asio/post.hpp>
+#include <asio/write.hpp>
+
+#include <rpch/http/write.hpp>
 
 namespace rpch::inline RPCH_ABI::transport {
 
@@ -20,6 +26,17 @@ RPCH_DECL result<host_port> parse_host_port(std::string_view text) {
     if (bad != std::errc{} || end != digits.data() + digits.size()) return fail(errc::bad_setting);
     return out;
 }
+
+/// A tunnel through an HTTP proxy, while it is being asked for.
+struct connector::tunnel {
+    host_port to;
+    std::string request;
+    http::head_scanner scanner;
+    std::array<std::byte, limits::http_head_bytes_max + 1> answer;
+    std::size_t bytes = 0; // of the answer
+};
+
+RPCH_DECL connector::~connector() = default;
 
 RPCH_DECL connector::connector(strand on, host_port peer, std::chrono::milliseconds limit,
                                handler done)
@@ -79,12 +96,73 @@ RPCH_DECL void connector::try_next() {
     socket_.close(ignored);
     socket_.async_connect(endpoint, [self = shared_from_this(), endpoint](std::error_code ec) {
         if (!self->done_) return;
-        if (!ec) return self->finish({}, {});
+        if (!ec) return self->tunnel_ ? self->send_tunnel_request() : self->finish({}, {});
         if (!self->tried_.empty()) self->tried_ += "; ";
         self->tried_ += endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) +
                         ": " + ec.message();
         self->try_next();
     });
+}
+
+RPCH_DECL void connector::ask_for_tunnel(host_port to) {
+    tunnel_ = std::make_unique<tunnel>();
+    tunnel_->to = std::move(to);
+}
+
+RPCH_DECL void connector::send_tunnel_request() {
+    auto request = http::write_connect(tunnel_->to.host, tunnel_->to.port);
+    if (!request) return finish(request.error(), "the name of " + tunnel_->to.host);
+    tunnel_->request = std::move(*request);
+    asio::async_write(socket_, asio::buffer(tunnel_->request),
+                      [self = shared_from_this()](std::error_code ec, std::size_t) {
+                          if (!self->done_) return;
+                          if (ec) return self->tunnel_failed(ec.message());
+                          self->read_tunnel_answer();
+                      });
+}
+
+RPCH_DECL void connector::read_tunnel_answer() {
+    const auto space = asio::buffer(tunnel_->answer) + tunnel_->bytes;
+    socket_.async_read_some(space, [self = shared_from_this()](std::error_code ec, std::size_t n) {
+        if (!self->done_) return;
+        if (ec == asio::error::eof) return self->tunnel_failed("it closed the connection");
+        if (ec) return self->tunnel_failed(ec.message());
+        self->tunnel_->bytes += n;
+        self->judge_tunnel_answer();
+    });
+}
+
+RPCH_DECL void connector::judge_tunnel_answer() {
+    tunnel& t = *tunnel_;
+    while (true) {
+        const auto seen = byte_view(t.answer).first(t.bytes);
+        const auto end = t.scanner.scan(seen);
+        if (!end) return tunnel_failed(end.error().message());
+        if (!*end) return read_tunnel_answer(); // there is room: the scanner refuses longer heads
+        const auto head = http::parse_response_head(seen.first(**end));
+        if (!head) return tunnel_failed(head.error().message());
+        if (head->status >= 200) return judge_tunnel_answer(*head, seen.size() - **end);
+        t.bytes -= **end; // interim: skipped
+        std::memmove(t.answer.data(), t.answer.data() + **end, t.bytes);
+        t.scanner.reset();
+    }
+}
+
+/// @param behind  bytes that came behind the head.
+RPCH_DECL void connector::judge_tunnel_answer(const http::response_head& head, std::size_t behind) {
+    if (head.status == 407) return tunnel_failed("it wants authentication of its own");
+    if (head.status > 299)
+        return tunnel_failed("status " + std::to_string(head.status) + " " +
+                             std::string(head.reason));
+    if (behind != 0) return tunnel_failed("it sent bytes before anything was asked");
+    finish({}, {});
+}
+
+RPCH_DECL void connector::tunnel_failed(const std::string& why) {
+    finish(errc::http_proxy_refused, "the HTTP proxy " + peer_.host + ":" +
+                                         std::to_string(peer_.port) + " opened no tunnel to " +
+                                         tunnel_->to.host + ":" + std::to_string(tunnel_->to.port) +
+                                         ": " + why);
 }
 
 RPCH_DECL void connector::finish(std::error_code ec, const std::string& detail) {
