@@ -26,6 +26,7 @@
 #include <rpch/channel/machine.hpp>
 #include <rpch/channel/outbound_proxy.hpp>
 #include <rpch/channel/ping_timer.hpp>
+#include <rpch/channel/proxy_use.hpp>
 #include <rpch/channel/send_queue.hpp>
 #include <rpch/channel/sending_channel.hpp>
 #include <rpch/channel/server.hpp>
@@ -36,6 +37,7 @@
 #include <rpch/client/completion.hpp>
 #include <rpch/client/connections.hpp>
 #include <rpch/client/endpoint_list.hpp>
+#include <rpch/client/http_way.hpp>
 #include <rpch/client/resolve.hpp>
 #include <rpch/client/session.hpp>
 #include <rpch/config.hpp>

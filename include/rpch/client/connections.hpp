@@ -11,6 +11,7 @@
 
 #include <rpch/auth/http_handshake.hpp>
 #include <rpch/channel/client.hpp>
+#include <rpch/client/http_way.hpp>
 #include <rpch/client/session.hpp>
 #include <rpch/core/secret.hpp>
 #include <rpch/http/body.hpp>
@@ -29,10 +30,11 @@ class http_session final : public transport::channel_driver<channel::client>,
     /// @param proxy   where both channels go.
     /// @param target  server name and port for the request's query.
     /// @param tls     null for plain HTTP.
+    /// @param way     null if there is no HTTP proxy on the way.
     http_session(std::shared_ptr<transport::strand_context> context, client_options options,
                  transport::host_port proxy, transport::host_port target,
-                 std::shared_ptr<transport::tls_context> tls, core::secret authorization,
-                 channel::client machine, uuid session_id);
+                 std::shared_ptr<transport::tls_context> tls, std::shared_ptr<http_way> way,
+                 core::secret authorization, channel::client machine, uuid session_id);
     ~http_session() override;
 
     void open() override;
@@ -58,6 +60,12 @@ class http_session final : public transport::channel_driver<channel::client>,
     std::string unfinished() const override;
 
   private:
+    void start_machine();
+    void on_way(std::error_code ec, bool through_proxy, const std::string& detail);
+    /// @return the HTTP proxy that is used; null if none is.
+    [[nodiscard]] const transport::host_port* http_proxy() const noexcept {
+        return way_ && way_->through_proxy() ? &way_->proxy : nullptr;
+    }
     void connect(channel::leg which, bool again = false);
     void on_connect(channel::leg which, std::error_code ec, transport::tcp::socket socket,
                     const std::string& detail);
@@ -85,6 +93,8 @@ class http_session final : public transport::channel_driver<channel::client>,
     transport::host_port proxy_;
     transport::host_port target_;
     std::shared_ptr<transport::tls_context> tls_;
+    std::shared_ptr<http_way> way_;
+    std::weak_ptr<way_finder> finder_; // its own operations keep it
     core::secret authorization_;
     uuid session_id_;
     /// What stands before and around the PDUs of one HTTP connection.

@@ -186,6 +186,8 @@ class client_session : public transport::context_member {
 /// @return what is wrong with the numbers among the options, for people; null if nothing is.
 [[nodiscard]] RPCH_DECL const char* check_options(const client_options& o) noexcept;
 
+struct http_way;
+
 /// What the connections of one association share.
 struct session_group {
     std::shared_ptr<transport::strand_context> context;
@@ -193,6 +195,8 @@ struct session_group {
     /// virtual connections are of one client. Made with the first connection, like `tls`.
     std::optional<rts::cookie> cookie{};
     std::shared_ptr<transport::tls_context> tls{};
+    /// The HTTP proxy of the binding; null if it names none.
+    std::shared_ptr<http_way> way{};
 };
 
 /// Makes the connection a binding asks for; not opened yet. One without an endpoint will ask the

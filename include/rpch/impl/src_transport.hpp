@@ -13,6 +13,7 @@
 #include <rpch/client/impl/connections.ipp>
 #include <rpch/client/impl/endpoint_list.ipp>
 #include <rpch/client/impl/http_session.ipp>
+#include <rpch/client/impl/http_way.ipp>
 #include <rpch/client/impl/resolve.ipp>
 #include <rpch/client/impl/session.ipp>
 #include <rpch/proxy/impl/backend.ipp>

@@ -23,7 +23,8 @@ RPCH_DECL origin origin_of(std::error_code why) noexcept {
     case static_cast<int>(errc::tls_no_trust_anchors): return origin::tls;
     case static_cast<int>(errc::http_auth_required):
     case static_cast<int>(errc::http_auth_not_offered):
-    case static_cast<int>(errc::http_auth_interrupted): return origin::http;
+    case static_cast<int>(errc::http_auth_interrupted):
+    case static_cast<int>(errc::http_proxy_refused): return origin::http;
     case static_cast<int>(errc::bad_credentials):
     case static_cast<int>(errc::bad_security_token):
     case static_cast<int>(errc::authentication_failed):
@@ -42,6 +43,8 @@ RPCH_DECL std::string next_step_for(std::error_code why) {
     if (why == errc::name_not_found) return "check the name and the resolver";
     if (why == errc::connect_failed || why == errc::setup_timeout)
         return "check address, port and firewalls";
+    if (why == errc::http_proxy_refused)
+        return "ask whether the HTTP proxy may open tunnels to this host and port";
     if (why == errc::tls_untrusted)
         return "give the authority that signed the certificate (ca_file, --ca)";
     if (why == errc::tls_name_mismatch)
@@ -190,8 +193,13 @@ make_http_session(const dcerpc::string_binding& binding, client_options options,
         why.detail = std::move(detail);
         return fail(code);
     };
-    if (binding.http_proxy || binding.use_http_proxy)
-        return refuse(errc::not_supported, "HttpProxy");
+    if (binding.use_http_proxy && !binding.http_proxy)
+        return refuse(errc::not_supported,
+                      "HttpConnectionOption=UseHttpProxy needs HttpProxy: the system is not asked");
+    if (binding.http_proxy && !group.way)
+        group.way = std::make_shared<http_way>(
+            http_way{{binding.http_proxy->host, binding.http_proxy->port.value_or(80)},
+                     binding.use_http_proxy ? std::optional(true) : std::nullopt});
     if (binding.http_auth) options.http_auth = authentication_of(*binding.http_auth);
     const bool tls_on = binding.http_use_tls.value_or(true);
     auto authorization = authorization_of(options, tls_on, why);
@@ -234,7 +242,7 @@ make_http_session(const dcerpc::string_binding& binding, client_options options,
     core::wipe(options.http_password);
     return std::shared_ptr<client_session>(std::make_shared<http_session>(
         group.context, std::move(options), std::move(proxy),
-        transport::host_port{binding.host, binding.endpoint.value_or(0)}, std::move(tls),
+        transport::host_port{binding.host, binding.endpoint.value_or(0)}, std::move(tls), group.way,
         std::move(*authorization), channel::client(settings), *session_id));
 }
 

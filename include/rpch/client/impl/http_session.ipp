@@ -13,12 +13,14 @@ RPCH_DECL
 http_session::http_session(std::shared_ptr<transport::strand_context> context,
                            client_options options, transport::host_port proxy,
                            transport::host_port target, std::shared_ptr<transport::tls_context> tls,
-                           core::secret authorization, channel::client machine, uuid session_id)
+                           std::shared_ptr<http_way> way, core::secret authorization,
+                           channel::client machine, uuid session_id)
     : channel_driver(context, std::move(machine)),
       client_session(context, std::move(options)),
       proxy_(std::move(proxy)),
       target_(std::move(target)),
       tls_(std::move(tls)),
+      way_(std::move(way)),
       authorization_(std::move(authorization)),
       session_id_(session_id),
       bind_limit_(this->context().on) {}
@@ -30,6 +32,32 @@ RPCH_DECL std::shared_ptr<client_session> http_session::shared_session() {
 }
 
 RPCH_DECL void http_session::open() {
+    if (!way_ || way_->must_use) return start_machine();
+    const auto self = std::static_pointer_cast<http_session>(shared_from_this());
+    const auto finder = std::make_shared<way_finder>(
+        shared_context(),
+        way_finder::question{proxy_, target_, way_->proxy, tls_, options_.connect_wait},
+        [self](std::error_code ec, bool through_proxy, const std::string& detail) {
+            self->on_way(ec, through_proxy, detail);
+        });
+    finder_ = finder;
+    finder->start();
+}
+
+RPCH_DECL void http_session::on_way(std::error_code ec, bool through_proxy,
+                                    const std::string& detail) {
+    if (is_shut()) return;
+    if (!ec) {
+        way_->must_use = through_proxy;
+        return start_machine();
+    }
+    set_detail(detail);
+    run([&](channel::client& m, transport::time_point at, channel::action_list& out) {
+        m.on_closed(channel::leg::in_http, ec, at, out);
+    });
+}
+
+RPCH_DECL void http_session::start_machine() {
     run([](channel::client& m, transport::time_point at, channel::action_list& out) {
         m.start(at, out);
     });
@@ -77,12 +105,12 @@ RPCH_DECL void http_session::connect(channel::leg which, bool again) {
     slot = std::make_unique<http_side>(); // a successor that is tried again begins afresh
     slot->tried_again = again;
     slot->connected_by = transport::clock::now() + options_.connect_wait;
-    const auto made = std::make_shared<transport::connector>(
-        context().on, proxy_, options_.connect_wait,
-        [self, which](std::error_code ec, transport::tcp::socket socket,
-                      const std::string& detail) {
-            self->on_connect(which, ec, std::move(socket), detail);
-        });
+    const auto made =
+        connect_by(context().on, http_proxy(), proxy_, tls_ != nullptr, options_.connect_wait,
+                   [self, which](std::error_code ec, transport::tcp::socket socket,
+                                 const std::string& detail) {
+                       self->on_connect(which, ec, std::move(socket), detail);
+                   });
     slot->connector = made;
     made->start();
 }
@@ -290,10 +318,9 @@ RPCH_DECL result<std::string> http_session::head_for(channel::leg which,
                                                      std::uint64_t content_length,
                                                      std::string_view authorization) const {
     const bool in = is_in(which);
-    const std::uint16_t usual = tls_ ? 443 : 80;
-    const bool literal6 = proxy_.host.find(':') != std::string::npos;
-    std::string host = literal6 ? "[" + proxy_.host + "]" : proxy_.host;
-    if (proxy_.port != usual) host += ":" + std::to_string(proxy_.port);
+    const std::string host = host_header(proxy_, tls_ != nullptr);
+    const std::string origin =
+        http_proxy() != nullptr ? origin_for_http_proxy(proxy_, tls_ != nullptr) : std::string();
     http::channel_request_options head;
     head.method = in ? http::channel_method::in_data : http::channel_method::out_data;
     head.host = host;
@@ -301,6 +328,7 @@ RPCH_DECL result<std::string> http_session::head_for(channel::leg which,
     head.server_port = target_.port;
     head.content_length = content_length;
     head.authorization = authorization;
+    head.origin = origin;
     head.session_id = session_id_;
     if (options_.connection_timeout)
         head.min_connection_timeout_s = static_cast<std::uint32_t>(
@@ -466,6 +494,8 @@ RPCH_DECL void http_session::on_failure_response(const http::response_info& resp
         }
     } else if (response.status == 404)
         noted_.next_step = "check that the address is that of an RPC proxy";
+    else if (response.status == 407)
+        noted_.next_step = "the HTTP proxy has to let this client through without a logon";
     const int status = response.status;
     const auto number = response.rpc_error;
     mutable_machine().on_response(which, status, number, now(), actions());
@@ -508,8 +538,11 @@ RPCH_DECL std::string http_session::unfinished() const {
 
 RPCH_DECL std::string http_session::channel_name(channel::leg which) const {
     const bool in = is_in(which);
-    return std::string(in ? "IN" : "OUT") + " channel to " + proxy_.host + ":" +
-           std::to_string(proxy_.port);
+    std::string out = std::string(in ? "IN" : "OUT") + " channel to " + proxy_.host + ":" +
+                      std::to_string(proxy_.port);
+    if (const transport::host_port* through = http_proxy())
+        out += " through the HTTP proxy " + through->host + ":" + std::to_string(through->port);
+    return out;
 }
 
 RPCH_DECL failure http_session::explain_end(std::error_code why, channel::leg where,
@@ -532,6 +565,7 @@ RPCH_DECL void http_session::failed(std::error_code why, channel::leg where,
                                     const std::string& detail) {
     for (const auto& each : sides_)
         if (const auto connecting = each ? each->connector.lock() : nullptr) connecting->cancel();
+    if (const auto finding = finder_.lock()) finding->cancel();
     bind_limit_.stop();
     on_ended(explain_end(why, where, detail));
 }
