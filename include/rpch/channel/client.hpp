@@ -2,6 +2,7 @@
 #ifndef RPCH_CHANNEL_CLIENT_HPP
 #define RPCH_CHANNEL_CLIENT_HPP
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -71,6 +72,9 @@ class client {
     /// The virtual OUT channel of an open connection, 3.2.2.5.6 to 3.2.2.5.10.
     enum class out_state : std::uint8_t { opened, opened_a6w, opened_a10w, b3w };
     using row = transition<client, state>;
+    /// The hops that this role has.
+    static constexpr std::array legs{leg::in_http, leg::out_http, leg::successor_in_http,
+                                     leg::successor_out_http};
     using in_row = transition<client, in_state>;
     using out_row = transition<client, out_state>;
 

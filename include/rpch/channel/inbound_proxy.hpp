@@ -2,6 +2,7 @@
 #ifndef RPCH_CHANNEL_INBOUND_PROXY_HPP
 #define RPCH_CHANNEL_INBOUND_PROXY_HPP
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -59,6 +60,8 @@ class inbound_proxy {
         finished
     };
     using row = transition<inbound_proxy, state>;
+    /// The hops that this role has.
+    static constexpr std::array legs{leg::in_http, leg::in_tcp, leg::successor_in_http};
 
     explicit inbound_proxy(const inbound_proxy_settings& settings);
 

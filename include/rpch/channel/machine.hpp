@@ -35,6 +35,7 @@ namespace rpch::inline RPCH_ABI::channel {
 /// `on_closed(leg, why, now, out)`: the leg ended. No error, or errc::channel_closed, is an orderly
 ///   end; every other value is reported unchanged.
 /// `on_deadline(now, out)`: call it at `next_deadline()` or later; calling it early does no harm.
+/// `legs`: the hops that the role has, in the order in which they are flushed.
 /// `wants_input(leg)`: whether to go on reading that leg. False only after the peer has overrun its
 ///   receive window; PDUs already read may still be handed in, at the price of the memory they
 ///   take.
@@ -50,6 +51,7 @@ concept machine = requires(T m, const T& c, leg l, const core::split_view& pdu, 
     { c.next_deadline() } -> std::same_as<std::optional<time_point>>;
     { c.wants_input(l) } -> std::same_as<bool>;
     { c.ended_with() } -> std::same_as<std::error_code>;
+    { T::legs.front() } -> std::convertible_to<leg>;
 };
 
 /// A machine at an end of the virtual connection, with an upper layer above it.

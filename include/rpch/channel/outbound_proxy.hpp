@@ -2,6 +2,7 @@
 #ifndef RPCH_CHANNEL_OUTBOUND_PROXY_HPP
 #define RPCH_CHANNEL_OUTBOUND_PROXY_HPP
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -62,6 +63,8 @@ class outbound_proxy {
         finished
     };
     using row = transition<outbound_proxy, state>;
+    /// The hops that this role has.
+    static constexpr std::array legs{leg::out_http, leg::out_tcp, leg::successor_out_http};
 
     explicit outbound_proxy(const outbound_proxy_settings& settings);
 

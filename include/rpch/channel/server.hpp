@@ -2,6 +2,7 @@
 #ifndef RPCH_CHANNEL_SERVER_HPP
 #define RPCH_CHANNEL_SERVER_HPP
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -67,6 +68,9 @@ class server {
     /// The virtual OUT channel of an open connection, 3.2.5.5.9 to 3.2.5.5.12.
     enum class out_state : std::uint8_t { opened, opened_a4w, opened_a8w, opened_r2a8w };
     using row = transition<server, state>;
+    /// The hops that this role has.
+    static constexpr std::array legs{leg::in_tcp, leg::out_tcp, leg::successor_in_tcp,
+                                     leg::successor_out_tcp, leg::predecessor_out_tcp};
     using in_row = transition<server, in_state>;
     using out_row = transition<server, out_state>;
 

@@ -145,9 +145,9 @@ class channel_driver : public link_owner,
     void shut() {
         if (std::exchange(shut_, true)) return;
         timer_.cancel();
-        for (std::size_t i = 0; i < links_.size(); ++i)
+        for (std::size_t i = 0; i < Machine::legs.size(); ++i)
             if (const auto going = std::exchange(links_[i], nullptr))
-                end_link(static_cast<leg>(i), *going);
+                end_link(Machine::legs[i], *going);
     }
 
     // link_owner
@@ -178,9 +178,9 @@ class channel_driver : public link_owner,
     std::shared_ptr<link_owner> keep_alive() override { return this->shared_from_this(); }
 
     [[nodiscard]] leg leg_of(const link& from) const noexcept {
-        for (std::size_t i = 0; i < links_.size(); ++i)
-            if (links_[i].get() == &from) return static_cast<leg>(i);
-        return leg::in_http; // not reached: a link that was let go of tells nothing
+        for (std::size_t i = 0; i < Machine::legs.size(); ++i)
+            if (links_[i].get() == &from) return Machine::legs[i];
+        return Machine::legs.front(); // not reached: a link that was let go of tells nothing
     }
 
     /// Pulls PDUs from an association while the window has room: flow control decides the pace, and
@@ -238,28 +238,28 @@ class channel_driver : public link_owner,
         for (bool again = true; again && !shut_;) {
             again = false;
             produce();
-            for (std::size_t i = 0; i < links_.size() && !shut_; ++i) {
+            for (std::size_t i = 0; i < Machine::legs.size() && !shut_; ++i) {
                 if (!links_[i]) continue;
                 const std::size_t written = links_[i]->flush();
                 if (shut_ || !links_[i]) continue;
-                if (pull_waits_for_ == static_cast<leg>(i) &&
+                if (pull_waits_for_ == Machine::legs[i] &&
                     links_[i]->output_size() < pulled_bytes_max) {
                     pull_waits_for_.reset();
                     again = true;
                 }
                 if (written != 0) {
-                    machine_.on_written(static_cast<leg>(i), written, now_, actions_);
+                    machine_.on_written(Machine::legs[i], written, now_, actions_);
                     if (!actions_.empty()) {
                         again = true;
                         perform(nullptr);
                     }
                 }
             }
-            for (std::size_t i = 0; i < links_.size() && !shut_; ++i)
-                if (links_[i] && paused_[i] && machine_.wants_input(static_cast<leg>(i))) {
+            for (std::size_t i = 0; i < Machine::legs.size() && !shut_; ++i)
+                if (links_[i] && paused_[i] && machine_.wants_input(Machine::legs[i])) {
                     paused_[i] = false;
                     const auto kept = links_[i];
-                    pump(static_cast<leg>(i));
+                    pump(Machine::legs[i]);
                     if (!paused_[i]) kept->want_input(true);
                     again = true;
                 }
@@ -272,8 +272,17 @@ class channel_driver : public link_owner,
     }
 
   private:
+    /// @return the place of a leg in the arrays below. Legs that the role does not have share the
+    /// last one, in which there is never a link.
     static constexpr std::size_t index(leg which) noexcept {
-        return static_cast<std::size_t>(which);
+        constexpr auto table = [] {
+            std::array<std::uint8_t, channel::leg_count> out{};
+            out.fill(Machine::legs.size());
+            for (std::size_t i = 0; i < Machine::legs.size(); ++i)
+                out[static_cast<std::size_t>(Machine::legs[i])] = static_cast<std::uint8_t>(i);
+            return out;
+        }();
+        return table[static_cast<std::size_t>(which)];
     }
     static constexpr bool is_successor(leg which) noexcept {
         return which >= leg::successor_in_http && which <= leg::successor_out_tcp;
@@ -435,9 +444,10 @@ class channel_driver : public link_owner,
     timer timer_;
     std::optional<time_point> armed_for_;
     std::optional<leg> pull_waits_for_; // its link has too much to write
-    std::array<std::shared_ptr<link>, channel::leg_count> links_;
-    std::array<bool, channel::leg_count> paused_{};
-    std::array<std::uint64_t, channel::leg_count> body_left_{};
+    static constexpr std::size_t places = Machine::legs.size() + 1;
+    std::array<std::shared_ptr<link>, places> links_;
+    std::array<bool, places> paused_{};
+    std::array<std::uint64_t, places> body_left_{};
     channel::action_list actions_;
     time_point now_{};
     std::string detail_;
