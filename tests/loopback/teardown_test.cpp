@@ -156,6 +156,29 @@ TEST_CASE("A TCP reset of any of the four hops ends the whole virtual connection
     }
 }
 
+TEST_CASE("A TLS record that was altered on the way ends everything at once") {
+    for (const bool towards_client : {true, false}) {
+        test::stack_options options;
+        options.tls = true;
+        test::stack all(std::move(options));
+        test::relay altering(all.io, all.proxy_port);
+        test::caller caller(all, "ncacn_http:127.0.0.1[" + std::to_string(all.server_port) +
+                                     ",RpcProxy=127.0.0.1:" + std::to_string(altering.port()) +
+                                     "]");
+        REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+        const auto call = caller.begin(test::probe::hold);
+        REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+        altering.alter_next(towards_client);
+        all.held[0].answer.respond(test::pattern(100));
+        const auto next = caller.begin(test::probe::echo, test::pattern(100));
+        REQUIRE(
+            all.run_until([&] { return call->done + next->done == 2; }, std::chrono::seconds(10)));
+        if (towards_client) CHECK(call->why.code == rpch::errc::tls_failed);
+        CHECK(next->why);
+        CHECK(all.run_until([&] { return all.proxy->connections() == 0; }));
+    }
+}
+
 TEST_CASE("stop_listening lets connections go on; close ends them") {
     test::stack all;
     test::bystander other(all);

@@ -11,8 +11,12 @@ namespace test {
 using asio::ip::tcp;
 
 struct relay::pair : std::enable_shared_from_this<relay::pair> {
-    pair(tcp::socket a, tcp::socket b, std::shared_ptr<bool> pause)
-        : near(std::move(a)), far(std::move(b)), paused(std::move(pause)) {}
+    pair(tcp::socket a, tcp::socket b, const relay& of)
+        : near(std::move(a)),
+          far(std::move(b)),
+          paused(of.paused_),
+          alter_in(of.alter_in_),
+          alter_out(of.alter_out_) {}
 
     void carry(tcp::socket& from, tcp::socket& to, std::array<char, 4096>& buffer) {
         if (*paused && &from == &near) {
@@ -23,6 +27,7 @@ struct relay::pair : std::enable_shared_from_this<relay::pair> {
                                                     self = shared_from_this()](std::error_code ec,
                                                                                std::size_t n) {
             if (ec) return close();
+            if (std::exchange(&from == &near ? *alter_in : *alter_out, false)) buffer[n - 1] ^= 1;
             asio::async_write(to, asio::buffer(buffer.data(), n),
                               [this, &from, &to, &buffer, self](std::error_code lost, std::size_t) {
                                   if (lost) return close();
@@ -39,6 +44,8 @@ struct relay::pair : std::enable_shared_from_this<relay::pair> {
     tcp::socket near;
     tcp::socket far;
     std::shared_ptr<bool> paused;
+    std::shared_ptr<bool> alter_in;
+    std::shared_ptr<bool> alter_out;
     bool held = false; // nothing is being read from `near`
     std::array<char, 4096> inward{};
     std::array<char, 4096> outward{};
@@ -64,7 +71,7 @@ void relay::accept() {
         tcp::socket far(io_);
         const std::uint16_t target = targets_[pairs_.size() % targets_.size()];
         far.connect({asio::ip::address_v4::loopback(), target}, ec);
-        const auto made = std::make_shared<pair>(std::move(near), std::move(far), paused_);
+        const auto made = std::make_shared<pair>(std::move(near), std::move(far), *this);
         pairs_.push_back(made);
         made->carry(made->near, made->far, made->inward);
         made->carry(made->far, made->near, made->outward);

@@ -29,6 +29,8 @@ class relay {
     void accept_again();
     /// Stops reading what comes from those who connected, or goes on.
     void pause(bool wanted);
+    /// Flips a bit at the end of the next bytes that come from those who connected, or go to them.
+    void alter_next(bool towards_client) { *(towards_client ? alter_out_ : alter_in_) = true; }
     /// Resets both sides of the connection that was accepted as number `which`, from 0.
     void reset(std::size_t which);
 
@@ -41,6 +43,8 @@ class relay {
     asio::ip::tcp::endpoint where_;
     std::vector<std::uint16_t> targets_;
     std::shared_ptr<bool> paused_ = std::make_shared<bool>(false);
+    std::shared_ptr<bool> alter_in_ = std::make_shared<bool>(false);
+    std::shared_ptr<bool> alter_out_ = std::make_shared<bool>(false);
     std::vector<std::shared_ptr<pair>> pairs_;
 };
 

@@ -97,7 +97,7 @@ RPCH_DECL void http_connection::end() {
 
 RPCH_DECL void http_connection::on_closed(transport::link& from, std::error_code why) {
     timer_.cancel();
-    link_.reset();
+    const auto kept = std::exchange(link_, nullptr); // this may be told from within its start
     // No request, no loss: what balancers open to see whether we live, they often end by a reset.
     const bool idle = !within_head_ && !verifying_;
     if (!idle || (why != errc::channel_closed && why != errc::connection_lost))

@@ -69,9 +69,13 @@ struct link::broken {
         asio::detail::socket_option::integer<SOL_SOCKET, SO_ERROR> error;
         std::error_code failed;
         here->socket_.get_option(error, failed);
-        if (failed || error.value() == 0) return; // urgent data, which nobody here sends
+        // Without an error it is urgent data, which nobody here sends, or a write took the error.
+        if (failed || (error.value() == 0 && !here->write_error_)) return;
         const auto owner = here->owner_->keep_alive();
-        here->error_detail_ = std::error_code(error.value(), std::system_category()).message();
+        const auto said = error.value() != 0
+                              ? std::error_code(error.value(), std::system_category())
+                              : here->write_error_;
+        here->error_detail_ = said.message();
         here->end(errc::connection_lost);
     }
 };
@@ -159,6 +163,7 @@ RPCH_DECL std::uint16_t link::local_port() const {
 }
 
 RPCH_DECL void link::start() {
+    const auto self = shared_from_this(); // the owner may let go of us in a callback
     if (tls_) {
         handshaking_ = true;
         if (!shake_hands()) return; // a client speaks first
@@ -355,7 +360,9 @@ RPCH_DECL std::size_t link::receive_tls(byte_span space, std::error_code& ec) {
     std::vector<std::byte> kept(rest.begin(), rest.end()); // empty but when `space` was used up
     ciphertext_.swap(kept);
     tls_->set_input({});
-    if (!push_ciphertext(ec)) arm_write();
+    std::error_code unsent; // apart: an alert that goes out does not undo the error it tells of
+    if (!push_ciphertext(unsent)) arm_write();
+    if (!ec) ec = unsent;
     if (plain != 0 && chunks_ != nullptr) plain = filtered(space.first(plain), ec);
     return plain;
 }
