@@ -53,3 +53,9 @@ TEST_CASE("users file: what is wrong is told, with its line") {
     CHECK(rpch::transport::read_users_file(file.path, &why).error() == rpch::errc::bad_setting);
     CHECK(why.find("line 2") != std::string::npos);
 }
+
+TEST_CASE("users file: a directory in its place is refused, without an exception") {
+    std::string why;
+    CHECK(rpch::transport::read_users_file("/tmp", &why).error() == rpch::errc::bad_setting);
+    CHECK(why == "cannot read the users file /tmp");
+}

@@ -36,7 +36,12 @@ RPCH_DECL result<auth::users_file> read_users_file(const std::string& path, std:
     file.pubsetbuf(nullptr, 0);
     if (file.open(path, std::ios::in | std::ios::binary) == nullptr)
         return detail::explain(why, errc::bad_setting, "cannot open the users file " + path);
-    const core::secret text = detail::read_secret(file);
+    core::secret text;
+    try {
+        text = detail::read_secret(file);
+    } catch (const std::ios_base::failure&) { // a directory, or a disk that fails
+        return detail::explain(why, errc::bad_setting, "cannot read the users file " + path);
+    }
     std::size_t line = 0;
     auto users = auth::users_file::parse(text.view(), &line);
     if (!users)
