@@ -173,6 +173,7 @@ class channel_driver : public link_owner,
         links_[index(which)].reset();
         machine_.on_closed(which, why, now_, actions_);
         perform(nullptr);
+        detail_.clear(); // the machine may live on: this explains no later end
         settle();
     }
     std::shared_ptr<link_owner> keep_alive() override { return this->shared_from_this(); }
