@@ -299,6 +299,7 @@ int run_call(const call_options& options) {
     client_options.executor = io.get_executor();
     rpch::failure outcome;
     auto started = rpch::client::start(options.binding, std::move(client_options), outcome);
+    outcome.did_not_execute = true; // until there is a call
     if (!started) return report(outcome, options.json);
     std::optional<rpch::client> client(std::move(*started));
     rpch::raw_response answer;

@@ -12,6 +12,8 @@
 #include <rpch/transport/ntlm_environment.hpp>
 #include <rpch/transport/users_file.hpp>
 
+#include "service_loop.hpp"
+
 namespace tool {
 
 namespace {
@@ -62,6 +64,9 @@ std::string file_accounts::read() {
     auto users = rpch::transport::read_users_file(path_, &why);
     if (!users) return why;
     const auto fresh = std::make_shared<const rpch::auth::users_file>(std::move(*users));
+    if (const std::size_t n = fresh->count_with_nt_hash(); n < fresh->size())
+        log_line("users without an NT hash, who cannot log on by NTLM (rpch passwd --ntlm): " +
+                 std::to_string(fresh->size() - n) + " of " + std::to_string(fresh->size()));
     const std::lock_guard lock(mutex_);
     users_ = fresh;
     return {};

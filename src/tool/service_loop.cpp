@@ -96,7 +96,10 @@ int run_service(asio::io_context& io, service_signals& signals, const service& w
         what.stop_listening();
         draining.start();
         signals.stop.async_wait([&](std::error_code again, int) { // a second signal does not wait
-            if (!again) io.stop();
+            if (again) return;
+            log_line("a second signal: closing connections that are open: " +
+                     std::to_string(what.connections()));
+            io.stop();
         });
     });
     std::function<void(std::error_code, int)> on_reload = [&](std::error_code ec, int) {

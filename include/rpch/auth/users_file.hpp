@@ -91,6 +91,8 @@ class users_file {
     RPCH_DECL bool remove(std::string_view name);
     /// @return how many users there are.
     [[nodiscard]] std::size_t size() const noexcept { return by_name_.size(); }
+    /// @return how many of them have an NT hash, and so can log on by NTLM.
+    [[nodiscard]] RPCH_DECL std::size_t count_with_nt_hash() const noexcept;
 
     /// Checks a password. For an unknown name the decoy is verified instead, so that a clock does
     /// not tell which names exist.

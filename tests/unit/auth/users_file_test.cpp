@@ -95,6 +95,7 @@ TEST_CASE("users file: the NT hash is read, written on request, and gone with th
     auto file =
         users_file::parse("a:h;x=1;y\nb:h;ntlm=A4f49c406510bdcab6824ee7c30fd852;z\n").value();
     CHECK_FALSE(file.find("a")->nt_hash());
+    CHECK(file.count_with_nt_hash() == 1);
     CHECK(file.find("b")->nt_hash()->bytes == hash.bytes);
     CHECK_FALSE(file.set("a", "h2", &hash));
     CHECK_FALSE(file.set("b", "h2"));

@@ -158,6 +158,13 @@ RPCH_DECL std::error_code users_file::set(std::string_view name, std::string_vie
     return {};
 }
 
+RPCH_DECL std::size_t users_file::count_with_nt_hash() const noexcept {
+    std::size_t n = 0;
+    for (const line& each : lines_)
+        if (const auto* user = std::get_if<user_entry>(&each)) n += user->nt_hash() ? 1U : 0U;
+    return n;
+}
+
 RPCH_DECL bool users_file::remove(std::string_view name) {
     const auto at = by_name_.find(name);
     if (at == by_name_.end()) return false;
