@@ -10,6 +10,7 @@
 
 #include <asio/ip/tcp.hpp>
 
+#include "tests/support/certificates.hpp"
 #include "tests/support/forward_proxy.hpp"
 #include "tests/support/stack.hpp"
 
@@ -156,7 +157,7 @@ TEST_CASE("HTTP proxy: neither way leads anywhere") {
     test::caller caller(w.all, w.binding(closed_port(w.all.io), false));
     CHECK(!caller.open());
     CHECK(caller.binds_done() == 1);
-    CHECK(caller.why().code == errc::connect_failed);
+    CHECK(caller.why().code == errc::http_proxy_refused); // it came further
     CHECK(caller.why().detail.find("neither directly to 127.0.0.1:") != std::string::npos);
     CHECK(caller.why().detail.find("502 Bad Gateway") != std::string::npos);
 }
@@ -166,8 +167,26 @@ TEST_CASE("HTTP proxy: over plain HTTP, its own refusals are no answer of the RP
     w.wall.answer_with("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
     test::caller caller(w.all, w.binding(closed_port(w.all.io), false));
     CHECK(!caller.open());
-    CHECK(caller.why().code == errc::connect_failed);
+    CHECK(caller.why().code == errc::http_proxy_refused); // it came further
     CHECK(caller.why().detail.find("403 Forbidden") != std::string::npos);
+}
+
+TEST_CASE("HTTP proxy: a certificate that is not trusted is told as such") {
+    walled w(true);
+    auto options = w.all.options();
+    options.tls.ca_pem = test::other_authority().certificate_pem();
+    SUBCASE("on either way") {
+        test::caller caller(w.all, w.binding(w.all.proxy_port, false), std::move(options));
+        CHECK(!caller.open());
+        CHECK(caller.why().code == errc::tls_untrusted);
+    }
+    SUBCASE("through the HTTP proxy, when the direct way is closed") {
+        test::caller caller(w.all, w.binding(closed_port(w.all.io), false), std::move(options));
+        CHECK(!caller.open());
+        CHECK(caller.why().code == errc::tls_untrusted);
+        CHECK(caller.why().said_by == origin::tls);
+        CHECK(caller.why().next_step.find("ca_file") != std::string::npos);
+    }
 }
 
 TEST_CASE("HTTP proxy: what opens no tunnel is told by name") {
@@ -213,6 +232,26 @@ TEST_CASE("HTTP proxy: interim responses before the tunnel are skipped") {
     w.wall.say_before("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
     test::caller caller(w.all, w.binding(w.all.proxy_port, true));
     check_calls(caller);
+}
+
+TEST_CASE("HTTP proxy: a flood of interim responses to the echo request does no harm") {
+    walled w(false);
+    std::string many;
+    for (int i = 0; i < 20'000; ++i) many += "HTTP/1.1 100\r\n\r\n";
+    w.wall.answer_with(many + "HTTP/1.1 403 Forbidden\r\n\r\n");
+    test::caller caller(w.all, w.binding(closed_port(w.all.io), false));
+    CHECK(!caller.open());
+    CHECK(caller.why().code == errc::http_proxy_refused);
+}
+
+TEST_CASE("HTTP proxy: a name that TLS does not take is refused, within the start of the link") {
+    walled w(true);
+    const std::string name(300, 'x');
+    test::caller caller(w.all, "ncacn_http:127.0.0.1[6001,RpcProxy=" + name +
+                                   ":443,HttpProxy=127.0.0.1:" + std::to_string(w.wall.port()) +
+                                   "]");
+    CHECK(!caller.open());
+    CHECK(caller.binds_done() == 1);
 }
 
 TEST_CASE("HTTP proxy: a silent one is given up after connect_wait") {

@@ -61,7 +61,8 @@ class way_finder : public std::enable_shared_from_this<way_finder> {
         std::chrono::milliseconds limit;             ///< For the first answer.
     };
     /// @param through_proxy  the decision; with an error, nothing.
-    /// @param detail         why both ways failed, for people.
+    /// @param ec      of the way that came furthest, if both failed.
+    /// @param detail  why both ways failed, for people.
     using handler =
         std::function<void(std::error_code ec, bool through_proxy, const std::string& detail)>;
 
@@ -76,7 +77,7 @@ class way_finder : public std::enable_shared_from_this<way_finder> {
     class attempt;
 
     void on_answer(way on);
-    void on_failed(way on, const std::string& why);
+    void on_failed(way on, std::error_code ec, const std::string& why);
     void arm_timer();
     void tell_if_decided();
     void end_attempts();
@@ -87,7 +88,11 @@ class way_finder : public std::enable_shared_from_this<way_finder> {
     std::optional<channel::proxy_use> machine_;
     transport::timer timer_;
     std::array<std::shared_ptr<attempt>, 2> attempts_; // by `way`
-    std::array<std::string, 2> failures_;
+    struct failed_way {
+        std::error_code code;
+        std::string detail;
+    };
+    std::array<failed_way, 2> failures_;
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -470,8 +470,11 @@ RPCH_DECL void http_session::on_failure_response(const http::response_info& resp
                          ", used: " + (wanted ? std::string(auth::name_of(used)) : "none");
         if (const std::string& more = side(which).reservations; !more.empty())
             noted_.detail += "; " + more;
-        if (wanted && offered.find(used) == nullptr) noted_.code = errc::http_auth_not_offered;
         noted_.next_step = wanted ? "check user name and password" : "give a user and a password";
+        if (wanted && offered.find(used) == nullptr) {
+            noted_.code = errc::http_auth_not_offered;
+            noted_.next_step = "use a scheme that is offered, or have the proxy offer this one";
+        }
     } else if (response.rpc_error) {
         noted_.said_by = origin::rpc_proxy;
         noted_.detail =
@@ -509,13 +512,13 @@ RPCH_DECL void http_session::deliver(const transport::pdu_ref& pdu) {
 }
 
 RPCH_DECL void http_session::produce() {
-    bind_limit_.watch(is_binding() && !is_ended(), options_.open_wait, *this, [this] {
+    const bool is_open = machine().current() == channel::client::state::opened;
+    bind_limit_.watch(is_open && is_binding() && !is_ended(), options_.open_wait, *this, [this] {
         noted_.detail = bind_unanswered;
         association_ended_ = errc::setup_timeout;
         kick();
     });
-    if (machine().current() == channel::client::state::opened)
-        pull(association_, channel::leg::in_http);
+    if (is_open) pull(association_, channel::leg::in_http);
     if (!association_ended_) association_ended_ = association_.output_error();
     if (!association_ended_ && may_leave()) {
         association_ended_ = errc::association_closed;
@@ -556,6 +559,9 @@ RPCH_DECL failure http_session::explain_end(std::error_code why, channel::leg wh
             out.detail = "the virtual connection did not open; last state: " +
                          std::string(channel::name(machine().current()));
     }
+    const bool silent = out.code == errc::connection_lost || out.code == errc::channel_closed;
+    if (silent && !tls_ && machine().current() != channel::client::state::opened)
+        out.next_step = "the port may want TLS: leave out HttpUseTls=false";
     if (out.next_step.empty()) out.next_step = next_step_for(out.code);
     out.where = channel_name(where);
     return out;

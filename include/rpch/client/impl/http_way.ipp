@@ -57,38 +57,28 @@ class way_finder::attempt final : public transport::link_owner,
     void on_secured(transport::link&) override { send(); }
     void on_writable(transport::link& from) override { from.flush(); }
     void on_closed(transport::link& from, std::error_code why) override {
+        const auto kept = std::exchange(link_, nullptr); // this may be told from within its start
         const std::string& more = from.error_detail();
-        link_.reset();
-        fail(more.empty() ? why.message() : more);
+        fail(why, more.empty() ? why.message() : more);
     }
     std::shared_ptr<transport::link_owner> keep_alive() override { return shared_from_this(); }
     void on_input(transport::link& from) override {
-        const auto end = scanner_.scan(from.input());
-        if (!end) return fail(end.error().message());
-        if (!*end) return;
-        const auto head = http::parse_response_head(from.input().first(**end));
-        if (!head) return fail(head.error().message());
-        const int status = head->status;
-        scanner_.reset();
-        if (status < 200) {
-            from.consume(**end);
-            if (from.input_size() != 0) on_input(from);
-            return;
+        while (finder_ != nullptr) {
+            const auto end = scanner_.scan(from.input());
+            if (!end) return fail(end.error(), end.error().message());
+            if (!*end) return;
+            const auto head = http::parse_response_head(from.input().first(**end));
+            if (!head) return fail(head.error(), head.error().message());
+            if (head->status >= 200) return judge(*head);
+            from.consume(**end); // interim
+            scanner_.reset();
         }
-        // Over plain HTTP the HTTP proxy may speak for itself. Everything else is the RPC proxy, or
-        // what stands before it: 401 shows the way as well as 200 does.
-        const bool of_http_proxy = on_ == way::through_proxy && finder_ != nullptr &&
-                                   !finder_->what_.tls &&
-                                   (status == 403 || status == 407 || status >= 500);
-        if (of_http_proxy)
-            return fail("status " + std::to_string(status) + " " + std::string(head->reason));
-        if (finder_ != nullptr) finder_->on_answer(on_);
     }
 
   private:
     void on_connect(std::error_code ec, transport::tcp::socket socket, const std::string& detail) {
         if (finder_ == nullptr) return;
-        if (ec) return fail(detail.empty() ? ec.message() : detail);
+        if (ec) return fail(ec, detail.empty() ? ec.message() : detail);
         const question& q = finder_->what_;
         link_ =
             std::make_shared<transport::link>(std::move(socket), finder_->context_->pool, *this);
@@ -114,13 +104,24 @@ class way_finder::attempt final : public transport::link_owner,
         head.content_length = http::echo_content_length;
         head.origin = origin;
         const auto text = http::write_channel_request(head);
-        if (!text) return fail(text.error().message());
+        if (!text) return fail(text.error(), text.error().message());
         link_->write(core::as_bytes(*text));
         link_->write(http::echo_request_body);
         link_->flush();
     }
-    void fail(const std::string& why) {
-        if (finder_ != nullptr) finder_->on_failed(on_, why);
+    /// Over plain HTTP the HTTP proxy may speak for itself. Everything else is the RPC proxy, or
+    /// what stands before it: 401 shows the way as well as 200 does.
+    void judge(const http::response_head& head) {
+        const int status = head.status;
+        const bool of_http_proxy = on_ == way::through_proxy && !finder_->what_.tls &&
+                                   (status == 403 || status == 407 || status >= 500);
+        if (of_http_proxy)
+            return fail(errc::http_proxy_refused,
+                        "status " + std::to_string(status) + " " + std::string(head.reason));
+        finder_->on_answer(on_);
+    }
+    void fail(std::error_code ec, const std::string& why) {
+        if (finder_ != nullptr) finder_->on_failed(on_, ec, why);
     }
 
     way_finder* finder_; // ends this before it goes
@@ -178,10 +179,18 @@ RPCH_DECL void way_finder::on_answer(way on) {
     if (done_) arm_timer(); // the direct way may have a little longer
 }
 
-RPCH_DECL void way_finder::on_failed(way on, const std::string& why) {
-    failures_[static_cast<std::size_t>(on)] = why;
+RPCH_DECL void way_finder::on_failed(way on, std::error_code ec, const std::string& why) {
+    failures_[static_cast<std::size_t>(on)] = {ec, why};
     machine_->on_failed(on);
     tell_if_decided();
+}
+
+/// @return how far an attempt with this end has come: what is wrong behind the connection is what
+/// to mend, when nobody answers on the other way.
+[[nodiscard]] inline int came_so_far(std::error_code ec) noexcept {
+    if (ec == errc::name_not_found) return 0;
+    if (ec == errc::connect_failed || ec == errc::setup_timeout) return 1;
+    return ec == errc::http_proxy_refused ? 2 : 3;
 }
 
 RPCH_DECL void way_finder::tell_if_decided() {
@@ -192,14 +201,18 @@ RPCH_DECL void way_finder::tell_if_decided() {
     end_attempts();
     if (machine_->current() != channel::proxy_use::state::failed)
         return done({}, machine_->current() == channel::proxy_use::state::indirect, {});
-    for (std::string& each : failures_)
-        if (each.empty()) each = "no answer in time";
+    for (failed_way& each : failures_)
+        if (!each.code) each = {errc::setup_timeout, "no answer in time"};
     const auto name = [](const transport::host_port& of) {
         return of.host + ":" + std::to_string(of.port);
     };
-    done(errc::connect_failed, false,
-         "neither directly to " + name(what_.rpc_proxy) + " (" + failures_[0] +
-             ") nor through the HTTP proxy " + name(what_.http_proxy) + " (" + failures_[1] + ")");
+    const std::error_code worst = came_so_far(failures_[0].code) >= came_so_far(failures_[1].code)
+                                      ? failures_[0].code
+                                      : failures_[1].code;
+    done(worst, false,
+         "neither directly to " + name(what_.rpc_proxy) + " (" + failures_[0].detail +
+             ") nor through the HTTP proxy " + name(what_.http_proxy) + " (" + failures_[1].detail +
+             ")");
 }
 
 } // namespace rpch::inline RPCH_ABI::detail
