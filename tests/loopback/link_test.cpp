@@ -278,6 +278,35 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("link: a record that fails its check is told, though the alert about it goes out") {
+    connection c;
+    tls_engine peer(test::tls_server());
+    c.near->use_tls(std::make_unique<tls_engine>(test::tls_client(), "localhost"));
+    c.near->start();
+    c.far.non_blocking(true);
+    test::bytes unread;
+    REQUIRE(c.run_until([&] {
+        test::bytes fresh(65536);
+        std::error_code ec;
+        fresh.resize(c.far.read_some(asio::buffer(fresh), ec));
+        unread.insert(unread.end(), fresh.begin(), fresh.end());
+        peer.set_input(unread);
+        CHECK(peer.handshake() != transport::tls_status::failed);
+        const auto rest = peer.remaining_input();
+        unread = test::bytes(rest.begin(), rest.end());
+        const auto out = peer.output();
+        const std::size_t sent = c.far.write_some(asio::buffer(out.data(), out.size()), ec);
+        peer.consume_output(sent);
+        return c.owner->secured == 1;
+    }));
+    test::bytes record{std::byte{23}, std::byte{3}, std::byte{3}, std::byte{0}, std::byte{64}};
+    record.resize(5 + 64, std::byte{0x5a});
+    asio::write(c.far, asio::buffer(record));
+    // The peer neither answers the alert nor ends the connection.
+    REQUIRE(c.run_until([&] { return c.owner->closed == 1; }));
+    CHECK(c.owner->why == errc::tls_failed);
+}
+
 TEST_CASE("link: a reset is told with what the system said, read or unread") {
     for (const bool wanted : {false, true}) {
         connection c;
