@@ -58,8 +58,15 @@ struct channel_request_options {
 [[nodiscard]] RPCH_DECL result<std::string>
 write_channel_request(const channel_request_options& what);
 
+/// @return host and port as a Host header and CONNECT have them, RFC 3986 3.2: an IPv6 address in
+///         brackets.
+/// @param host  a name or an address; IPv6 with or without brackets.
+/// @param port  left out if nothing.
+[[nodiscard]] RPCH_DECL std::string authority(std::string_view host,
+                                              std::optional<std::uint16_t> port);
+
 /// Writes the request that has an HTTP proxy open a tunnel, RFC 9110 9.3.6.
-/// @param host  a name or an address; IPv6 without brackets.
+/// @param host  as for `authority`.
 /// @errors errc::bad_setting for an empty host, one with a blank or a control character, or port 0.
 [[nodiscard]] RPCH_DECL result<std::string> write_connect(std::string_view host,
                                                           std::uint16_t port);

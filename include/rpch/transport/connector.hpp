@@ -21,6 +21,9 @@ namespace rpch::inline RPCH_ABI::transport {
 struct host_port {
     std::string host;
     std::uint16_t port = 0;
+
+    /// @return `host:port`, for people.
+    [[nodiscard]] std::string to_string() const { return host + ":" + std::to_string(port); }
 };
 
 /// Reads `host:port`; the last colon separates, an IPv6 host may stand in brackets.

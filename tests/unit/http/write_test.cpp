@@ -39,6 +39,8 @@ TEST_CASE("write: CONNECT names host and port twice, IPv6 in brackets") {
                                                   "User-Agent: MSRPC\r\n\r\n");
     CHECK(write_connect("2001:db8::1", 8443).value().rfind("CONNECT [2001:db8::1]:8443 HTTP", 0) ==
           0);
+    CHECK(authority("[::1]", 80) == "[::1]:80"); // brackets of its own stay
+    CHECK(authority("::1", std::nullopt) == "[::1]");
     for (const char* host : {"", "a b", "a\r\nX: y", "a\tb", "a\x7f"})
         CHECK(write_connect(host, 443).error() == errc::bad_setting);
     CHECK(write_connect("proxy1", 0).error() == errc::bad_setting);

@@ -142,7 +142,7 @@ RPCH_DECL void tcp_session::end(std::error_code why, origin said_by, const std::
     bind_limit_.stop();
     failure f = explain(why, detail.c_str(), false);
     f.said_by = said_by;
-    f.where = "TCP connection to " + server_.host + ":" + std::to_string(server_.port);
+    f.where = "TCP connection to " + server_.to_string();
     if (f.next_step.empty()) f.next_step = next_step_for(why);
     on_ended(std::move(f));
 }

@@ -479,20 +479,19 @@ RPCH_DECL void http_session::on_failure_response(const http::response_info& resp
         noted_.said_by = origin::rpc_proxy;
         noted_.detail =
             "RPC Error " + core::to_hex_number(static_cast<std::uint32_t>(*response.rpc_error));
-        noted_.next_step = "ask whether the server " + target_.host + ":" +
-                           std::to_string(target_.port) +
+        noted_.next_step = "ask whether the server " + target_.to_string() +
                            " runs and whether the proxy's ValidPorts names it in this spelling";
         for (const auto& record : http::error_records(response, body)) {
             if (record.detection_location == http::ee_location_connect_failed) {
                 noted_.detail += ": the proxy could not connect to the server";
-                noted_.next_step = "start the RPC server at " + target_.host + ":" +
-                                   std::to_string(target_.port) + ", or correct the name";
+                noted_.next_step =
+                    "start the RPC server at " + target_.to_string() + ", or correct the name";
             } else if (record.status ==
                        static_cast<std::uint32_t>(rpc_status::proxy_access_denied)) {
                 noted_.code = rpc_status::proxy_access_denied;
                 noted_.detail += ": the proxy does not allow this target";
-                noted_.next_step = "have " + target_.host + ":" + std::to_string(target_.port) +
-                                   " added to the proxy's ValidPorts";
+                noted_.next_step =
+                    "have " + target_.to_string() + " added to the proxy's ValidPorts";
             }
         }
     } else if (response.status == 404)
@@ -541,10 +540,9 @@ RPCH_DECL std::string http_session::unfinished() const {
 
 RPCH_DECL std::string http_session::channel_name(channel::leg which) const {
     const bool in = is_in(which);
-    std::string out = std::string(in ? "IN" : "OUT") + " channel to " + proxy_.host + ":" +
-                      std::to_string(proxy_.port);
+    std::string out = std::string(in ? "IN" : "OUT") + " channel to " + proxy_.to_string();
     if (const transport::host_port* through = http_proxy())
-        out += " through the HTTP proxy " + through->host + ":" + std::to_string(through->port);
+        out += " through the HTTP proxy " + through->to_string();
     return out;
 }
 

@@ -9,10 +9,8 @@
 namespace rpch::inline RPCH_ABI::detail {
 
 RPCH_DECL std::string host_header(const transport::host_port& server, bool tls) {
-    const bool literal6 = server.host.find(':') != std::string::npos && server.host.front() != '[';
-    std::string out = literal6 ? "[" + server.host + "]" : server.host;
-    if (server.port != (tls ? 443 : 80)) out += ":" + std::to_string(server.port);
-    return out;
+    const bool usual = server.port == (tls ? 443 : 80);
+    return http::authority(server.host, usual ? std::nullopt : std::optional(server.port));
 }
 
 RPCH_DECL std::shared_ptr<transport::connector>
@@ -203,16 +201,13 @@ RPCH_DECL void way_finder::tell_if_decided() {
         return done({}, machine_->current() == channel::proxy_use::state::indirect, {});
     for (failed_way& each : failures_)
         if (!each.code) each = {errc::setup_timeout, "no answer in time"};
-    const auto name = [](const transport::host_port& of) {
-        return of.host + ":" + std::to_string(of.port);
-    };
     const std::error_code worst = came_so_far(failures_[0].code) >= came_so_far(failures_[1].code)
                                       ? failures_[0].code
                                       : failures_[1].code;
     done(worst, false,
-         "neither directly to " + name(what_.rpc_proxy) + " (" + failures_[0].detail +
-             ") nor through the HTTP proxy " + name(what_.http_proxy) + " (" + failures_[1].detail +
-             ")");
+         "neither directly to " + what_.rpc_proxy.to_string() + " (" + failures_[0].detail +
+             ") nor through the HTTP proxy " + what_.http_proxy.to_string() + " (" +
+             failures_[1].detail + ")");
 }
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -96,14 +96,19 @@ RPCH_DECL result<std::string> write_channel_request(const channel_request_option
     return out;
 }
 
+RPCH_DECL std::string authority(std::string_view host, std::optional<std::uint16_t> port) {
+    const bool bare6 = host.find(':') != std::string_view::npos && host.front() != '[';
+    std::string out;
+    out.append(bare6 ? "[" : "").append(host).append(bare6 ? "]" : "");
+    if (port) out.append(":").append(std::to_string(*port));
+    return out;
+}
+
 RPCH_DECL result<std::string> write_connect(std::string_view host, std::uint16_t port) {
     if (host.empty() || port == 0 || !detail::is_head_text(host) ||
         host.find(' ') != std::string_view::npos)
         return fail(errc::bad_setting);
-    const bool literal6 = host.find(':') != std::string_view::npos;
-    std::string where;
-    where.append(literal6 ? "[" : "").append(host).append(literal6 ? "]:" : ":");
-    where += std::to_string(port);
+    const std::string where = authority(host, port);
     std::string out = "CONNECT " + where + " HTTP/1.1\r\n";
     detail::append_header(out, "Host", where);
     detail::append_header(out, "User-Agent", "MSRPC");

@@ -41,9 +41,7 @@ RPCH_DECL cancel_function backend::connect(const wanted_link& wanted, link_handl
     return static_cast<backend_connection&>(*home).admit(wanted, std::move(done));
 }
 
-RPCH_DECL std::string backend::address() const {
-    return settings_.where.address.host + ":" + std::to_string(settings_.where.address.port);
-}
+RPCH_DECL std::string backend::address() const { return settings_.where.address.to_string(); }
 
 // backend_connection
 

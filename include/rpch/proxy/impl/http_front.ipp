@@ -64,7 +64,7 @@ RPCH_DECL std::string check_backends(const std::vector<tcp_backend>& backends,
                                      const valid_ports& targets) {
     for (auto each = backends.begin(); each != backends.end(); ++each) {
         const transport::host_port& target = each->target;
-        const std::string name = target.host + ":" + std::to_string(target.port);
+        const std::string name = target.to_string();
         if (target.host.empty() || target.port == 0 || each->address.host.empty() ||
             each->address.port == 0)
             return "a TCP backend needs host and port of target and address";

@@ -149,7 +149,7 @@ std::string proxy_session<Machine>::label() const {
     return std::string(request_.method == http::channel_method::in_data ? "IN" : "OUT") +
            " channel of " + request_.client +
            (request_.user.empty() ? "" : " (" + request_.user + ")") + " to " +
-           request_.target.host + ":" + std::to_string(request_.target.port);
+           request_.target.to_string();
 }
 
 template <class Machine>

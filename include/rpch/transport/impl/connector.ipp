@@ -159,10 +159,9 @@ RPCH_DECL void connector::judge_tunnel_answer(const http::response_head& head, s
 }
 
 RPCH_DECL void connector::tunnel_failed(const std::string& why) {
-    finish(errc::http_proxy_refused, "the HTTP proxy " + peer_.host + ":" +
-                                         std::to_string(peer_.port) + " opened no tunnel to " +
-                                         tunnel_->to.host + ":" + std::to_string(tunnel_->to.port) +
-                                         ": " + why);
+    finish(errc::http_proxy_refused, "the HTTP proxy " + peer_.to_string() +
+                                         " opened no tunnel to " + tunnel_->to.to_string() + ": " +
+                                         why);
 }
 
 RPCH_DECL void connector::finish(std::error_code ec, const std::string& detail) {
