@@ -6,6 +6,10 @@
 
 namespace tool {
 
+namespace {
+
+/// Reads the certificate and its key.
+/// @return what shows them; null if something is wrong, which `why` explains.
 std::shared_ptr<rpch::transport::tls_context> read_certificate(const front_options& options,
                                                                std::string& why) {
     rpch::transport::tls_server_options certificate;
@@ -16,6 +20,22 @@ std::shared_ptr<rpch::transport::tls_context> read_certificate(const front_optio
     if (why.empty()) why = made.error().message();
     return nullptr;
 }
+
+/// @return what is wrong, so that nothing is changed; or nothing.
+std::string read_again(const front_options& options, reloadable& what) {
+    std::string why;
+    const auto fresh = what.tls ? read_certificate(options, why) : nullptr;
+    if (what.tls && !fresh) return why;
+    if (const auto bad = what.rules(&why)) return why.empty() ? bad.message() : why;
+    for (const auto& each : what.accounts)
+        if (each && why.empty()) why = each->read();
+    if (!why.empty() || !fresh) return why;
+    if (const auto bad = what.show(what.tls, fresh)) return bad.message();
+    what.tls = fresh;
+    return {};
+}
+
+} // namespace
 
 std::string apply(const front_options& options, rpch::proxy_settings& settings,
                   std::shared_ptr<rpch::transport::tls_context>& tls,
@@ -51,13 +71,14 @@ std::string apply(const front_options& options, rpch::proxy_settings& settings,
     return why_not;
 }
 
-void log_reload(const front_options& options, const std::string& wrong) {
+void reload(const front_options& options, reloadable& what) {
+    const std::string wrong = read_again(options, what);
     if (!wrong.empty()) return log_line("reload refused, going on as before: " + wrong);
-    std::string what = options.users.empty() ? "" : "users file";
+    std::string read = options.users.empty() ? "" : "users file";
     if (!options.cert.empty())
-        what += what.empty() ? "certificate and key" : ", certificate and key";
-    log_line(what.empty() ? "reload: neither users file nor certificate is in use"
-                          : "read again: " + what);
+        read += read.empty() ? "certificate and key" : ", certificate and key";
+    log_line(read.empty() ? "reload: neither users file nor certificate is in use"
+                          : "read again: " + read);
 }
 
 } // namespace tool

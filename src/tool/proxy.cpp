@@ -21,23 +21,6 @@ int refuse(const std::string& why) {
     return usage;
 }
 
-/// Reads users file, certificate and key again: all of them, or nothing is changed.
-/// @param tls  what the listener shows; null for plain HTTP.
-/// @return what is wrong, or nothing.
-std::string reload(const proxy_options& options, rpch::proxy& proxy, file_accounts* accounts,
-                   std::shared_ptr<rpch::transport::tls_context>& tls) {
-    std::string why;
-    const auto fresh = tls ? read_certificate(options.front, why) : nullptr;
-    if (tls && !fresh) return why;
-    if (const auto bad = proxy.reload(options.valid_ports, &why))
-        return why.empty() ? bad.message() : why;
-    if (accounts != nullptr) why = accounts->read();
-    if (!why.empty() || !fresh) return why;
-    if (const auto bad = proxy.replace_tls(tls, fresh)) return bad.message();
-    tls = fresh;
-    return {};
-}
-
 } // namespace
 
 int run_proxy(const proxy_options& options) {
@@ -78,13 +61,20 @@ int run_proxy(const proxy_options& options) {
         return failed;
     }
     announce(where->host, *port);
-    return run_service(
-        io, signals,
-        {.stop_listening = [&] { proxy->stop_listening(); },
-         .connections = [&] { return proxy->connections(); },
-         .close = [&] { proxy->close(); },
-         .reload = [&] { log_reload(options.front, reload(options, *proxy, accounts.get(), tls)); },
-         .drain_wait = std::chrono::seconds(options.drain_s)});
+    reloadable settled{
+        .rules = [&](std::string* bad) { return proxy->reload(options.valid_ports, bad); },
+        .accounts = {accounts},
+        .tls = std::move(tls),
+        .show =
+            [&](auto current, auto fresh) {
+                return proxy->replace_tls(std::move(current), std::move(fresh));
+            }};
+    return run_service(io, signals,
+                       {.stop_listening = [&] { proxy->stop_listening(); },
+                        .connections = [&] { return proxy->connections(); },
+                        .close = [&] { proxy->close(); },
+                        .reload = [&] { reload(options.front, settled); },
+                        .drain_wait = std::chrono::seconds(options.drain_s)});
 }
 
 } // namespace tool

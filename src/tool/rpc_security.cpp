@@ -1,6 +1,8 @@
 #include "rpc_security.hpp"
 
 #include <algorithm>
+#include <initializer_list>
+#include <string_view>
 #include <utility>
 
 #include <unistd.h>
@@ -48,6 +50,12 @@ rpch::transport::kerberos_credentials kerberos_credentials_of(const initiator_ch
         out.user = choice.user;
     out.password = rpch::core::secret(choice.password);
     return out;
+}
+
+bool names_any(const std::vector<std::string>& schemes,
+               std::initializer_list<std::string_view> of) {
+    return std::find_first_of(schemes.begin(), schemes.end(), of.begin(), of.end()) !=
+           schemes.end();
 }
 
 std::string computer_name() {
@@ -145,15 +153,11 @@ std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std
 }
 
 bool uses_keytab(const std::vector<std::string>& schemes) {
-    return std::any_of(schemes.begin(), schemes.end(), [](const std::string& scheme) {
-        return scheme == "kerberos" || scheme == "negotiate";
-    });
+    return names_any(schemes, {"kerberos", "negotiate"});
 }
 
 bool uses_users(const std::vector<std::string>& schemes) {
-    return std::any_of(schemes.begin(), schemes.end(), [](const std::string& scheme) {
-        return scheme == "basic" || scheme == "ntlm" || scheme == "negotiate";
-    });
+    return names_any(schemes, {"basic", "ntlm", "negotiate"});
 }
 
 std::shared_ptr<rpch::auth::security_initiator> make_initiator(const initiator_choice& choice,

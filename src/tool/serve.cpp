@@ -44,30 +44,6 @@ std::string binding_of(std::string_view protocol, const rpch::transport::host_po
     return out;
 }
 
-/// What a SIGHUP reads again: all of it, or nothing is changed.
-struct reloadable {
-    const front_options& options;
-    std::vector<std::shared_ptr<file_accounts>> accounts;
-    bool front_door = false;
-    std::shared_ptr<rpch::transport::tls_context> tls; ///< Null without TLS.
-
-    /// @return what is wrong, or nothing.
-    std::string read_again(rpch::server& server) {
-        std::string why;
-        const auto fresh = tls ? read_certificate(options, why) : nullptr;
-        if (tls && !fresh) return why;
-        if (front_door)
-            if (const auto bad = server.reload_users(&why))
-                return why.empty() ? bad.message() : why;
-        for (const auto& each : accounts)
-            if (each && why.empty()) why = each->read();
-        if (!why.empty() || !fresh) return why;
-        if (const auto bad = server.replace_tls(tls, fresh)) return bad.message();
-        tls = fresh;
-        return {};
-    }
-};
-
 /// @return what is wrong with options that would be ignored, or nothing.
 std::string ignored(const serve_options& o) {
     const bool rpcecho = !o.http.empty() || !o.https.empty() || !o.tcp.empty();
@@ -148,8 +124,17 @@ int run_serve(const serve_options& options) {
         }
         announce(where.host, *port);
     }
-    reloadable settled{
-        options.front, {security->accounts, http_accounts}, !options.https.empty(), std::move(tls)};
+    const bool front_door = !options.https.empty();
+    reloadable settled{.rules =
+                           [&](std::string* why) {
+                               return front_door ? server.reload_users(why) : std::error_code{};
+                           },
+                       .accounts = {security->accounts, http_accounts},
+                       .tls = std::move(tls),
+                       .show =
+                           [&](auto current, auto fresh) {
+                               return server.replace_tls(std::move(current), std::move(fresh));
+                           }};
     return run_service(io, signals,
                        {.stop_listening =
                             [&] {
@@ -162,7 +147,7 @@ int run_serve(const serve_options& options) {
                                 server.close();
                                 mapper.close();
                             },
-                        .reload = [&] { log_reload(options.front, settled.read_again(server)); }});
+                        .reload = [&] { reload(options.front, settled); }});
 }
 
 } // namespace tool
