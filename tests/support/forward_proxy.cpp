@@ -1,76 +1,59 @@
 #include "tests/support/forward_proxy.hpp"
 
-#include <array>
 #include <utility>
 
 #include <asio/buffer.hpp>
 #include <asio/read_until.hpp>
 #include <asio/write.hpp>
 
+#include "tests/support/splice.hpp"
+
 namespace test {
 
 using asio::ip::tcp;
 
-struct forward_proxy::connection : std::enable_shared_from_this<connection> {
+class forward_proxy::connection final : public splice {
+  public:
     connection(forward_proxy& of, tcp::socket from)
-        : owner(of), near(std::move(from)), far(of.io_) {}
+        : splice(std::move(from), tcp::socket(of.io_)), owner_(of) {}
 
     void read_head() {
-        asio::async_read_until(near, asio::dynamic_buffer(head), "\r\n\r\n",
-                               [self = shared_from_this()](std::error_code ec, std::size_t n) {
-                                   if (!ec) self->serve(n);
-                               });
+        asio::async_read_until(
+            near_, asio::dynamic_buffer(head_), "\r\n\r\n",
+            [this, self = shared_from_this()](std::error_code ec, std::size_t n) {
+                if (!ec) serve(n);
+            });
     }
+
+  private:
     void serve(std::size_t head_bytes) {
-        const std::string line = head.substr(0, head.find("\r\n"));
-        owner.requests_.push_back(line);
-        if (owner.silent_) return;
-        if (!owner.answer_.empty()) {
+        const std::string line = head_.substr(0, head_.find("\r\n"));
+        owner_.requests_.push_back(line);
+        if (owner_.silent_) return;
+        if (!owner_.answer_.empty()) {
             std::error_code ignored;
-            asio::write(near, asio::buffer(owner.answer_), ignored);
+            asio::write(near_, asio::buffer(owner_.answer_), ignored);
             return close();
         }
         std::error_code ec;
-        far.connect({asio::ip::address_v4::loopback(), owner.target_}, ec);
+        far_.connect({asio::ip::address_v4::loopback(), owner_.target_}, ec);
         if (ec) return close();
         if (line.rfind("CONNECT ", 0) == 0) {
-            asio::write(near, asio::buffer(owner.interim_ +
-                                           "HTTP/1.1 200 Connection established\r\n\r\n" +
-                                           owner.behind_));
-            asio::write(far, asio::buffer(head.substr(head_bytes)));
+            asio::write(near_, asio::buffer(owner_.interim_ +
+                                            "HTTP/1.1 200 Connection established\r\n\r\n" +
+                                            owner_.behind_));
+            asio::write(far_, asio::buffer(head_.substr(head_bytes)));
         } else {
-            const std::size_t scheme = head.find("http://");
-            const std::size_t path = head.find('/', scheme + 7);
+            const std::size_t scheme = head_.find("http://");
+            const std::size_t path = head_.find('/', scheme + 7);
             if (scheme == std::string::npos || path == std::string::npos) return close();
-            asio::write(far, asio::buffer(head.erase(scheme, path - scheme)));
+            asio::write(far_, asio::buffer(head_.erase(scheme, path - scheme)));
         }
-        carry(near, far, inward);
-        carry(far, near, outward);
-    }
-    void carry(tcp::socket& from, tcp::socket& to, std::array<char, 4096>& buffer) {
-        from.async_read_some(asio::buffer(buffer), [this, &from, &to, &buffer,
-                                                    self = shared_from_this()](std::error_code ec,
-                                                                               std::size_t n) {
-            if (ec) return close();
-            asio::async_write(to, asio::buffer(buffer.data(), n),
-                              [this, &from, &to, &buffer, self](std::error_code lost, std::size_t) {
-                                  if (lost) return close();
-                                  carry(from, to, buffer);
-                              });
-        });
-    }
-    void close() {
-        std::error_code ignored;
-        near.close(ignored);
-        far.close(ignored);
+        start();
     }
 
-    forward_proxy& owner;
-    tcp::socket near;
-    tcp::socket far;
-    std::string head;
-    std::array<char, 4096> inward{};
-    std::array<char, 4096> outward{};
+    forward_proxy& owner_;
+    std::string head_;
 };
 
 forward_proxy::forward_proxy(asio::io_context& io, std::uint16_t target)

@@ -34,7 +34,7 @@ class forward_proxy {
     [[nodiscard]] const std::vector<std::string>& requests() const { return requests_; }
 
   private:
-    struct connection;
+    class connection;
     void accept();
 
     asio::io_context& io_;

@@ -1,54 +1,44 @@
 #include "tests/support/relay.hpp"
 
-#include <array>
 #include <utility>
 
-#include <asio/buffer.hpp>
-#include <asio/write.hpp>
+#include "tests/support/splice.hpp"
 
 namespace test {
 
 using asio::ip::tcp;
 
-struct relay::pair : std::enable_shared_from_this<relay::pair> {
-    pair(tcp::socket a, tcp::socket b, const relay& of)
-        : near(std::move(a)),
-          far(std::move(b)),
-          paused(of.paused_),
-          alter_in(of.alter_in_),
-          alter_out(of.alter_out_) {}
+class relay::pair final : public splice {
+  public:
+    pair(tcp::socket near, tcp::socket far, const relay& of)
+        : splice(std::move(near), std::move(far)),
+          paused_(of.paused_),
+          alter_in_(of.alter_in_),
+          alter_out_(of.alter_out_) {}
 
-    void carry(tcp::socket& from, tcp::socket& to, std::array<char, 4096>& buffer) {
-        if (*paused && &from == &near) {
-            held = true;
-            return;
-        }
-        from.async_read_some(asio::buffer(buffer), [this, &from, &to, &buffer,
-                                                    self = shared_from_this()](std::error_code ec,
-                                                                               std::size_t n) {
-            if (ec) return close();
-            if (std::exchange(&from == &near ? *alter_in : *alter_out, false)) buffer[n - 1] ^= 1;
-            asio::async_write(to, asio::buffer(buffer.data(), n),
-                              [this, &from, &to, &buffer, self](std::error_code lost, std::size_t) {
-                                  if (lost) return close();
-                                  carry(from, to, buffer);
-                              });
-        });
+    void resume() {
+        if (std::exchange(held_, false)) go_on();
     }
-    void close() {
+    void reset() {
         std::error_code ignored;
-        near.close(ignored);
-        far.close(ignored);
+        for (tcp::socket* each : {&near_, &far_})
+            each->set_option(asio::socket_base::linger(true, 0), ignored);
+        close();
     }
 
-    tcp::socket near;
-    tcp::socket far;
-    std::shared_ptr<bool> paused;
-    std::shared_ptr<bool> alter_in;
-    std::shared_ptr<bool> alter_out;
-    bool held = false; // nothing is being read from `near`
-    std::array<char, 4096> inward{};
-    std::array<char, 4096> outward{};
+  private:
+    bool may_read(bool from_near) override {
+        if (*paused_ && from_near) held_ = true;
+        return !*paused_ || !from_near;
+    }
+    void on_bytes(bool from_near, char* bytes, std::size_t count) override {
+        if (std::exchange(from_near ? *alter_in_ : *alter_out_, false)) bytes[count - 1] ^= 1;
+    }
+
+    std::shared_ptr<bool> paused_;
+    std::shared_ptr<bool> alter_in_;
+    std::shared_ptr<bool> alter_out_;
+    bool held_ = false; // nothing is being read from who connected
 };
 
 relay::relay(asio::io_context& io, std::vector<std::uint16_t> targets)
@@ -73,8 +63,7 @@ void relay::accept() {
         far.connect({asio::ip::address_v4::loopback(), target}, ec);
         const auto made = std::make_shared<pair>(std::move(near), std::move(far), *this);
         pairs_.push_back(made);
-        made->carry(made->near, made->far, made->inward);
-        made->carry(made->far, made->near, made->outward);
+        made->start();
         accept();
     });
 }
@@ -89,15 +78,9 @@ void relay::accept_again() {
 void relay::pause(bool wanted) {
     *paused_ = wanted;
     for (const auto& each : pairs_)
-        if (!wanted && std::exchange(each->held, false))
-            each->carry(each->near, each->far, each->inward);
+        if (!wanted) each->resume();
 }
 
-void relay::reset(std::size_t which) {
-    std::error_code ignored;
-    for (tcp::socket* each : {&pairs_.at(which)->near, &pairs_.at(which)->far})
-        each->set_option(asio::socket_base::linger(true, 0), ignored);
-    pairs_.at(which)->close();
-}
+void relay::reset(std::size_t which) { pairs_.at(which)->reset(); }
 
 } // namespace test

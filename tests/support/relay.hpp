@@ -35,7 +35,7 @@ class relay {
     void reset(std::size_t which);
 
   private:
-    struct pair;
+    class pair;
     void accept();
 
     asio::io_context& io_;
