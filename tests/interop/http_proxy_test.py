@@ -11,6 +11,7 @@ RPCECHO = '60a15ec5-4de8-11d7-a637-005056a20182@1.0'
 SQUID = 'squid' if os.path.exists('/usr/bin/squid') else '/usr/sbin/squid'
 # A name that nobody but the HTTP proxy knows (RFC 6761 6.4: resolvers know none of them).
 INSIDE = 'gate.invalid'
+PLAIN, ALWAYS = 'HttpUseTls=false', 'HttpConnectionOption=UseHttpProxy'
 
 
 def squid(lab, *rules):
@@ -56,6 +57,13 @@ def call(lab, binding, *more):
     return code, said.strip().splitlines()[-1] if said.strip() else ''
 
 
+def called(lab, rpc_proxy, port, *words, more=()):
+    """Calls through it; the binding names the RPC proxy so, and has these words too."""
+    code, said = call(lab, 'ncacn_http:127.0.0.1[%d,%s]' % (lab.http, ','.join((
+        'RpcProxy=%s:%d' % (rpc_proxy, lab.port), 'HttpProxy=127.0.0.1:%d' % port, *words))), *more)
+    expect(code == 0 and said == '2a000000', said)
+
+
 def finished(requests, count):
     """The log has a line for a request when it has ended."""
     give_up = time.monotonic() + 10
@@ -70,10 +78,7 @@ def tunnel_for_tls(lab):
     lab.serve()
     lab.proxy(tls=True, auth='basic')
     port, requests = squid(lab)
-    code, said = call(lab, 'ncacn_http:127.0.0.1[%d,RpcProxy=localhost:%d,HttpProxy=127.0.0.1:%d,'
-                      'HttpConnectionOption=UseHttpProxy]' % (lab.http, lab.port, port),
-                      '--ca', lab.certificate(), '--user', USER)
-    expect(code == 0 and said == '2a000000', said)
+    called(lab, 'localhost', port, ALWAYS, more=('--ca', lab.certificate(), '--user', USER))
     expect(all(re.match('CONNECT localhost:%d ' % lab.port, line) for line in finished(requests, 2)), requests())
 
 
@@ -82,9 +87,7 @@ def plain_requests_in_absolute_form(lab):
     lab.serve()
     lab.proxy()
     port, requests = squid(lab)
-    code, said = call(lab, 'ncacn_http:127.0.0.1[%d,RpcProxy=127.0.0.1:%d,HttpUseTls=false,HttpProxy=127.0.0.1:%d,'
-                      'HttpConnectionOption=UseHttpProxy]' % (lab.http, lab.port, port))
-    expect(code == 0 and said == '2a000000', said)
+    called(lab, '127.0.0.1', port, PLAIN, ALWAYS)
     seen = finished(requests, 2)
     for method in ('RPC_IN_DATA', 'RPC_OUT_DATA'):
         expect(any(line.startswith('%s http://127.0.0.1:%d/rpc/' % (method, lab.port)) for line in seen), seen)
@@ -95,9 +98,7 @@ def found_out_where_the_name_is_known_to_it_alone(lab):
     lab.serve()
     lab.proxy()
     port, requests = squid(lab)
-    code, said = call(lab, 'ncacn_http:127.0.0.1[%d,RpcProxy=%s:%d,HttpUseTls=false,HttpProxy=127.0.0.1:%d]' % (
-        lab.http, INSIDE, lab.port, port))
-    expect(code == 0 and said == '2a000000', said)
+    called(lab, INSIDE, port, PLAIN)
     finished(requests, 3)                                   # the echo request, and both channels
 
 
@@ -106,9 +107,7 @@ def direct_where_it_may_be(lab):
     lab.serve()
     lab.proxy()
     port, requests = squid(lab)
-    code, said = call(lab, 'ncacn_http:127.0.0.1[%d,RpcProxy=127.0.0.1:%d,HttpUseTls=false,HttpProxy=127.0.0.1:%d]' % (
-        lab.http, lab.port, port))
-    expect(code == 0 and said == '2a000000', said)
+    called(lab, '127.0.0.1', port, PLAIN)
     time.sleep(0.5)
     expect(not any('RPC_OUT_DATA' in line for line in requests()), requests())
 
@@ -119,7 +118,7 @@ def refusals_are_told(lab):
     lab.proxy(tls=True)
     port, _ = squid(lab, 'http_access deny CONNECT', 'http_access allow all')
     code, said = call(lab, 'ncacn_http:127.0.0.1[%d,RpcProxy=localhost:%d,HttpProxy=127.0.0.1:%d,'
-                      'HttpConnectionOption=UseHttpProxy]' % (lab.http, lab.port, port), '--ca', lab.certificate())
+                      '%s]' % (lab.http, lab.port, port, ALWAYS), '--ca', lab.certificate())
     expect(code == 1 and 'opened no tunnel' in said and '403 Forbidden' in said, said)
 
 
