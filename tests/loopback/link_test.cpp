@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include <doctest/doctest.h>
@@ -275,6 +276,46 @@ TEST_CASE(
         REQUIRE(c.run_until([&] { return c.owner->closed == 1; }));
         CHECK(c.owner->why == (within_pdu ? errc::tls_truncated : errc::channel_closed));
         CHECK(c.near->error_detail() == "the connection ended without close_notify");
+    }
+}
+
+TEST_CASE("link: an end that is read with the last bytes waits for an owner that pauses on them") {
+    for (const bool secure : {false, true}) {
+        CAPTURE(secure);
+        connection c;
+        rpch::http::chunked_decoder chunks;
+        c.owner->input = [](transport::link& from) { from.want_input(false); };
+        if (!secure) {
+            CHECK(!c.near->decode_chunks(chunks));
+            c.near->want_input(false);
+            c.near->start();
+            asio::write(c.far, asio::buffer(std::string_view("5\r\nbytes\r\n0\r\n\r\n")));
+        } else {
+            const auto writer = std::make_shared<test::link_watch>();
+            const auto other = std::make_shared<transport::link>(std::move(c.far), c.pool, *writer);
+            other->use_tls(std::make_unique<tls_engine>(test::tls_server()));
+            c.near->use_tls(std::make_unique<tls_engine>(test::tls_client(), "localhost"));
+            other->start();
+            c.near->start();
+            REQUIRE(c.run_until([&] { return c.owner->secured == 1 && writer->secured == 1; }));
+            c.run_for(20ms); // what a session ticket may bring
+            c.near->want_input(false);
+            other->write(rpch::core::as_bytes("bytes"));
+            other->retire(10s, 20ms);
+        }
+        c.run_for(50ms);
+        CHECK(c.near->input_size() == 0);
+        c.near->want_input(true);
+        REQUIRE(c.run_until([&] { return c.near->input_size() == 5; }));
+        c.run_for(50ms);
+        CHECK(c.owner->closed == 0);
+        REQUIRE(c.near->input_size() == 5);
+        CHECK(c.near->peer_has_ended());
+        c.owner->take(*c.near);
+        CHECK(c.owner->heard.size() == 5);
+        c.near->want_input(true);
+        REQUIRE(c.run_until([&] { return c.owner->closed == 1; }));
+        CHECK(c.owner->why == errc::channel_closed);
     }
 }
 

@@ -228,6 +228,7 @@ class link : public std::enable_shared_from_this<link> {
     std::size_t linger_budget_ = 0;
     std::string error_detail_;
     std::error_code write_error_; // told when reading ends
+    std::error_code held_end_;    // read with the last bytes, told when the owner goes on
 
     bool handshaking_ = false;
     bool framing_ = false;

@@ -179,6 +179,7 @@ RPCH_DECL void link::want_input(bool wanted) {
 }
 
 RPCH_DECL bool link::peer_has_ended() {
+    if (is_open() && held_end_) return true;
 #if defined(POLLRDHUP)
     if (memory_ || !is_open()) return false;
     pollfd end{socket_.native_handle(), POLLRDHUP, 0};
@@ -192,8 +193,8 @@ RPCH_DECL void link::arm_read() {
     if (read_armed_ || !wanted_ || !is_open() || retired_) return;
     read_armed_ = true;
     read_ready next{owner_->keep_alive(), shared_from_this()};
-    // What TLS holds already makes no socket readable.
-    if (tls_holds_input())
+    // What TLS holds already, and an end that was read already, make no socket readable.
+    if (tls_holds_input() || held_end_)
         asio::post(socket_.get_executor(), [next]() mutable { next({}); });
     else
         when_readable(std::move(next));
@@ -222,9 +223,14 @@ RPCH_DECL void link::on_read_ready(std::error_code ec) {
         return;
     }
     const auto self = shared_from_this(); // the owner may let go of us in a callback
+    if (wanted_ && held_end_) return end(meaning_of(held_end_));
     for (int i = 0; i < detail::reads_in_a_row && wanted_; ++i) {
         const bool more = read_once(ec);
         if (!is_open() || retired_) return;
+        if (ec && !wanted_) { // the owner paused on what came before the end, and has it still
+            held_end_ = ec;
+            return;
+        }
         if (ec) return end(meaning_of(ec));
         if (!more) break;
     }
