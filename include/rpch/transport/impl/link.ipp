@@ -190,11 +190,19 @@ RPCH_DECL bool link::peer_has_ended() {
 }
 
 RPCH_DECL void link::arm_read() {
-    if (read_armed_ || !wanted_ || !is_open() || retired_) return;
+    if (!wanted_ || !is_open() || retired_) return;
+    // Apart from what may be armed: the socket need not become readable again.
+    if (held_end_)
+        return asio::post(socket_.get_executor(),
+                          [owner = owner_->keep_alive(), self = shared_from_this()] {
+                              if (!self->retired_ && self->wanted_)
+                                  self->end(self->meaning_of(self->held_end_));
+                          });
+    if (read_armed_) return;
     read_armed_ = true;
     read_ready next{owner_->keep_alive(), shared_from_this()};
-    // What TLS holds already, and an end that was read already, make no socket readable.
-    if (tls_holds_input() || held_end_)
+    // What TLS holds already makes no socket readable.
+    if (tls_holds_input())
         asio::post(socket_.get_executor(), [next]() mutable { next({}); });
     else
         when_readable(std::move(next));
@@ -227,7 +235,10 @@ RPCH_DECL void link::on_read_ready(std::error_code ec) {
     for (int i = 0; i < detail::reads_in_a_row && wanted_; ++i) {
         const bool more = read_once(ec);
         if (!is_open() || retired_) return;
-        if (ec && !wanted_) { // the owner paused on what came before the end, and has it still
+        // The owner paused on what came before the end, and has it still. Not so for what the
+        // system says, which it says once: `broken` would not hear of it.
+        const bool is_told_later = ec == asio::error::eof || ec.category() == rpch_category();
+        if (ec && !wanted_ && is_told_later) {
             held_end_ = ec;
             return;
         }
