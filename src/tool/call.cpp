@@ -280,9 +280,8 @@ int run_call(const call_options& options) {
     std::string wrong;
     auto stub = read_stub(options.stub, wrong);
     if (!stub) return refuse(wrong, options.json);
-    const auto to = rpch::dcerpc::parse_string_binding(options.binding);
-    if (!to)
-        return refuse("BINDING '" + options.binding + "': " + to.error().message(), options.json);
+    const auto to = rpch::dcerpc::parse_string_binding(options.binding, &wrong);
+    if (!to) return refuse("BINDING '" + options.binding + "': " + wrong, options.json);
     const logons how = logons_of(*to, options.credentials);
     wrong = ignored(options, *to, how);
     if (!wrong.empty()) return refuse(wrong, options.json);

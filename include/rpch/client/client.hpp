@@ -140,10 +140,10 @@ class client {
             why.detail = "client_options::executor is not set";
             return fail(why.code);
         }
-        const auto parsed = dcerpc::parse_string_binding(binding);
+        const auto parsed = dcerpc::parse_string_binding(binding, &why.detail);
         if (!parsed) {
             why.code = parsed.error();
-            why.detail = std::string(binding);
+            why.detail = std::string(binding) + ": " + why.detail;
             return fail(parsed.error());
         }
         const transport::executor on = *options.executor;

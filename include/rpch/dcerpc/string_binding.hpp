@@ -47,10 +47,12 @@ struct string_binding {
 /// Parses a string binding. A backslash takes the next character literally; names of the sequence,
 /// of options and of their fixed values are read without regard to case; `endpoint=` may be written
 /// out. The host may be an IPv6 address, bare or in brackets.
+/// @param why  borrowed; receives what is wrong, for people; may be null.
 /// @errors errc::bad_binding: malformed, an unknown or repeated option, an option that the protocol
 ///         sequence does not have, a port outside 1 to 65535, or a host with blanks or control
 ///         characters or longer than limits::server_name_chars_max.
-[[nodiscard]] RPCH_DECL result<string_binding> parse_string_binding(std::string_view text);
+[[nodiscard]] RPCH_DECL result<string_binding> parse_string_binding(std::string_view text,
+                                                                    std::string* why = nullptr);
 
 } // namespace rpch::inline RPCH_ABI::dcerpc
 

@@ -146,10 +146,23 @@ TEST_CASE("string binding: whatever is malformed, unknown or said twice is refus
           "ncacn_http:h\\",
           "ncacn_http:[::1]6001"}) {
         CAPTURE(text);
-        const auto b = parse_string_binding(text);
+        std::string why;
+        const auto b = parse_string_binding(text, &why);
         REQUIRE_FALSE(b);
         CHECK(b.error() == errc::bad_binding);
+        CHECK_FALSE(why.empty());
     }
+    std::string why;
+    const auto said = [&](const char* text) {
+        CHECK_FALSE(parse_string_binding(text, &why));
+        return why;
+    };
+    CHECK(said("ncacn_np:h") == "it must begin with ncacn_http: or ncacn_ip_tcp:");
+    CHECK(said("ncacn_http:h[6001,HttpUseTls=yes]") == "'HttpUseTls=yes' must be true or false");
+    CHECK(said("ncacn_http:h[http]") == "'http' must be a port from 1 to 65535");
+    CHECK(said("ncacn_http:h[6001,RpcProxy=g,RpcProxy=g]") == "'RpcProxy=g' is given twice");
+    CHECK(said("ncacn_ip_tcp:h[135,RpcProxy=g]") == "'RpcProxy=g' is not for ncacn_ip_tcp");
+    CHECK(said("ncacn_http:h[6001,Rpcproxi=g]").starts_with("'Rpcproxi=g' is no option; "));
     CHECK(parse_string_binding("ncacn_http:" + std::string(1023, 'a')));
     CHECK_FALSE(parse_string_binding("ncacn_http:" + std::string(1024, 'a')));
 }

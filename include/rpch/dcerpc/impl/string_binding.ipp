@@ -103,12 +103,14 @@ namespace detail {
 }
 
 /// Sets a field that must not be set yet.
+/// @param form  what a value must be.
+/// @return what is wrong; null if nothing is.
 template <class T>
-[[nodiscard]] std::error_code set_once(std::optional<T>& field, result<T> value) {
-    if (!value) return value.error();
-    if (field) return errc::bad_binding;
+[[nodiscard]] const char* set_once(std::optional<T>& field, result<T> value, const char* form) {
+    if (!value) return form;
+    if (field) return "is given twice";
     field = std::move(*value);
-    return {};
+    return nullptr;
 }
 
 [[nodiscard]] RPCH_DECL result<bool> parse_bool(std::string_view text) noexcept {
@@ -125,88 +127,101 @@ template <class T>
 }
 
 /// Applies one `name=value`.
-[[nodiscard]] RPCH_DECL std::error_code apply_option(string_binding& b, std::string_view option,
-                                                     std::string_view value) {
-    if (equal_ignoring_case(option, "endpoint")) return set_once(b.endpoint, parse_port(value));
-    if (b.sequence != protocol_sequence::ncacn_http) return errc::bad_binding;
+/// @return what is wrong with it; null if nothing is.
+[[nodiscard]] RPCH_DECL const char* apply_option(string_binding& b, std::string_view option,
+                                                 std::string_view value) {
+    constexpr const char* host_form = "must be HOST or HOST:PORT";
+    if (equal_ignoring_case(option, "endpoint"))
+        return set_once(b.endpoint, parse_port(value), "must be a port from 1 to 65535");
+    if (b.sequence != protocol_sequence::ncacn_http) return "is not for ncacn_ip_tcp";
     if (equal_ignoring_case(option, "RpcProxy"))
-        return set_once(b.rpc_proxy, parse_host_port(value));
+        return set_once(b.rpc_proxy, parse_host_port(value), host_form);
     if (equal_ignoring_case(option, "HttpProxy"))
-        return set_once(b.http_proxy, parse_host_port(value));
+        return set_once(b.http_proxy, parse_host_port(value), host_form);
     if (equal_ignoring_case(option, "HttpUseTls"))
-        return set_once(b.http_use_tls, parse_bool(value));
+        return set_once(b.http_use_tls, parse_bool(value), "must be true or false");
     if (equal_ignoring_case(option, "HttpAuthOption"))
-        return set_once(b.http_auth, parse_auth(value));
+        return set_once(b.http_auth, parse_auth(value), "must be basic, ntlm or negotiate");
     if (equal_ignoring_case(option, "HttpConnectionOption")) {
-        if (b.use_http_proxy || !equal_ignoring_case(value, "UseHttpProxy"))
-            return errc::bad_binding;
+        if (b.use_http_proxy) return "is given twice";
+        if (!equal_ignoring_case(value, "UseHttpProxy")) return "must be UseHttpProxy";
         b.use_http_proxy = true;
-        return {};
+        return nullptr;
     }
-    return errc::bad_binding;
+    return "is no option; endpoint, RpcProxy, HttpUseTls, HttpAuthOption, HttpProxy and "
+           "HttpConnectionOption are";
 }
 
 /// Reads what stands between the brackets: an endpoint, options, or both, separated by commas.
-[[nodiscard]] RPCH_DECL std::error_code parse_options(string_binding& b, std::string_view text) {
+/// @return what is wrong; empty if nothing is.
+[[nodiscard]] RPCH_DECL std::string parse_options(string_binding& b, std::string_view text) {
     for (bool first = true; first || !text.empty(); first = false) {
         const std::size_t comma = find_bare(text, ",");
         const std::string_view part = text.substr(0, comma);
         const bool is_last = comma == text.npos;
         text.remove_prefix(is_last ? text.size() : comma + 1);
-        if (!is_last && text.empty()) return errc::bad_binding; // a comma at the end
-        if (first && part.empty()) continue;                    // `[,RpcProxy=...]`: no endpoint
+        if (!is_last && text.empty()) return "there is a comma behind the last option";
+        if (first && part.empty()) continue; // `[,RpcProxy=...]`: no endpoint
         const std::size_t equals = find_bare(part, "=");
-        if (equals == part.npos && !first) return errc::bad_binding;
-        const auto value = unescape(part.substr(equals == part.npos ? 0 : equals + 1));
-        if (!value) return value.error();
-        const auto ec =
-            apply_option(b, equals == part.npos ? "endpoint" : part.substr(0, equals), *value);
-        if (ec) return ec;
+        const bool named = equals != part.npos;
+        const auto value = unescape(part.substr(named ? equals + 1 : 0));
+        const char* wrong =
+            !named && !first ? "must be OPTION=VALUE"
+            : !value         ? "ends with a backslash"
+                             : apply_option(b, named ? part.substr(0, equals) : "endpoint", *value);
+        if (wrong != nullptr) return "'" + std::string(part) + "' " + wrong;
     }
     return {};
 }
 
-} // namespace detail
-
-RPCH_DECL result<string_binding> parse_string_binding(std::string_view text) {
-    string_binding b;
+/// @return what is wrong; empty if nothing is.
+[[nodiscard]] RPCH_DECL std::string read_binding(string_binding& b, std::string_view text) {
     // An object UUID ends at an `@` that stands before the protocol sequence's colon.
-    if (const std::size_t at = detail::find_bare(text, "@:"); at != text.npos && text[at] == '@') {
+    if (const std::size_t at = find_bare(text, "@:"); at != text.npos && text[at] == '@') {
         b.object = uuid::parse(text.substr(0, at));
-        if (!b.object) return fail(errc::bad_binding);
+        if (!b.object) return "what stands before '@' must be a UUID";
         text.remove_prefix(at + 1);
     }
     const std::size_t colon = text.find(':');
-    if (colon == text.npos) return fail(errc::bad_binding);
-    const std::string_view sequence = text.substr(0, colon);
-    if (detail::equal_ignoring_case(sequence, "ncacn_http"))
+    const std::string_view sequence = text.substr(0, std::min(colon, text.size()));
+    if (equal_ignoring_case(sequence, "ncacn_http"))
         b.sequence = protocol_sequence::ncacn_http;
-    else if (!detail::equal_ignoring_case(sequence, "ncacn_ip_tcp"))
-        return fail(errc::bad_binding);
+    else if (!equal_ignoring_case(sequence, "ncacn_ip_tcp"))
+        return "it must begin with ncacn_http: or ncacn_ip_tcp:";
+    if (colon == text.npos) return "there is no ':' behind the protocol sequence";
     text.remove_prefix(colon + 1);
 
     // `[::1][6001]`: brackets that hold colons but no option are an address.
     std::string_view rest = text;
-    const auto inner = detail::take_bracketed(rest);
+    const auto inner = take_bracketed(rest);
+    bool is_good = true;
     if (inner && std::count(inner->begin(), inner->end(), ':') > 1 &&
         inner->find_first_of("=,") == inner->npos) {
         b.host = *inner;
         text = rest;
     } else {
-        const std::size_t end = std::min(detail::find_bare(text, "["), text.size());
-        const auto host = detail::unescape(text.substr(0, end));
-        if (!host) return fail(host.error());
-        b.host = *host;
+        const std::size_t end = std::min(find_bare(text, "["), text.size());
+        const auto host = unescape(text.substr(0, end));
+        is_good = host.has_value();
+        if (host) b.host = *host;
         text.remove_prefix(end);
     }
-    if (!detail::is_host(b.host)) return fail(errc::bad_binding);
-    if (text.empty()) return b;
+    if (!is_good || !is_host(b.host)) return "the host is malformed";
+    if (text.empty()) return {};
     // The last character closes, so that an address may stand in its own brackets between.
     if (text.size() < 2 || text.front() != '[' || text.back() != ']')
-        return fail(errc::bad_binding);
-    const auto ec = detail::parse_options(b, text.substr(1, text.size() - 2));
-    if (ec) return fail(ec);
-    return b;
+        return "endpoint and options must stand in brackets behind the host";
+    return parse_options(b, text.substr(1, text.size() - 2));
+}
+
+} // namespace detail
+
+RPCH_DECL result<string_binding> parse_string_binding(std::string_view text, std::string* why) {
+    string_binding b;
+    std::string wrong = detail::read_binding(b, text);
+    if (wrong.empty()) return b;
+    if (why != nullptr) *why = std::move(wrong);
+    return fail(errc::bad_binding);
 }
 
 RPCH_DECL std::string string_binding::to_string() const {
