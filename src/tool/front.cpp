@@ -1,5 +1,7 @@
 #include "front.hpp"
 
+#include <chrono>
+#include <cstdio>
 #include <utility>
 
 #include "service_loop.hpp"
@@ -19,6 +21,28 @@ std::shared_ptr<rpch::transport::tls_context> read_certificate(const front_optio
     if (made) return std::move(*made);
     if (why.empty()) why = made.error().message();
     return nullptr;
+}
+
+/// Tells the log how long the certificate is good: nobody sees it before the clients do.
+void tell_validity(const rpch::transport::tls_context& shown) {
+    constexpr std::chrono::days renewed_before{14};
+    const auto end = shown.good_until();
+    const auto day = std::chrono::floor<std::chrono::days>(end);
+    const std::chrono::year_month_day date{day};
+    const std::chrono::hh_mm_ss time{end - day};
+    char text[96];
+    std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02dZ", int{date.year()},
+                  unsigned{date.month()}, unsigned{date.day()},
+                  static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
+                  static_cast<int>(time.seconds().count()));
+    // In seconds: the year 9999, which means "never", does not fit into nanoseconds.
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    if (end <= now)
+        log_line(std::string("the certificate has expired at ") + text +
+                 ": clients refuse it; renew it and send SIGHUP");
+    else
+        log_line(std::string("the certificate is good until ") + text +
+                 (end - now < renewed_before ? ": renew it soon and send SIGHUP" : ""));
 }
 
 /// @return what is wrong, so that nothing is changed; or nothing.
@@ -68,6 +92,7 @@ std::string apply(const front_options& options, rpch::proxy_settings& settings,
     if (options.allow_plain)
         return "--allow-plain serves HTTP without TLS, --cert and --key with it: give one of them";
     tls = read_certificate(options, why_not);
+    if (tls) tell_validity(*tls);
     return why_not;
 }
 
@@ -79,6 +104,7 @@ void reload(const front_options& options, reloadable& what) {
         read += read.empty() ? "certificate and key" : ", certificate and key";
     log_line(read.empty() ? "reload: neither users file nor certificate is in use"
                           : "read again: " + read);
+    if (what.tls) tell_validity(*what.tls);
 }
 
 } // namespace tool

@@ -118,6 +118,21 @@ def a_bad_file_changes_nothing(lab):
 
 
 @case('openssl')
+def an_expired_certificate_is_said_to_be(lab):
+    lab.serve()
+    lab.proxy(tls=True)
+    expect(any('the certificate is good until 20' in line and 'renew it soon' in line for line in lab.running[-1].log),
+           'nothing about two days: %s' % lab.running[-1].log)
+    again = ['openssl', 'x509', '-in', lab.path('cert.pem'), '-signkey', lab.path('key.pem'), '-days', '-1']
+    code, over = run([*again, '-out', lab.path('over.pem')], 10)
+    expect(code == 0, over)
+    shutil.copy(lab.path('over.pem'), lab.path('cert.pem'))
+    hang_up(lab, 'the certificate has expired at 20')
+    install(lab, 'good')
+    hang_up(lab, 'the certificate is good until 20')
+
+
+@case('openssl')
 def users_are_not_taken_without_the_certificate(lab):
     lab.serve()
     lab.proxy(tls=True, auth='basic')

@@ -74,6 +74,10 @@ class tls_context {
     /// @return the hash; empty for a client. A view into the context.
     [[nodiscard]] byte_view server_end_point() const noexcept;
 
+    /// @return the moment (UTC) at which this server's own certificate, the first of its chain, is
+    ///         over; the greatest value for a client.
+    [[nodiscard]] std::chrono::sys_seconds good_until() const noexcept;
+
     /// @return the number of sessions a client could resume now; 0 for a server.
     [[nodiscard]] std::size_t stored_sessions() const;
 

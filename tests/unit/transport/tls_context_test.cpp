@@ -120,6 +120,27 @@ TEST_CASE("TLS server context: what is wrong with the setting is told") {
     }
 }
 
+TEST_CASE("TLS context: a server is good until its own certificate is over") {
+    using std::chrono::floor;
+    using std::chrono::seconds;
+    const auto now = floor<seconds>(std::chrono::system_clock::now());
+    const auto tomorrow = now + std::chrono::hours{24};
+    const auto yesterday = now - std::chrono::hours{24};
+    const auto leaf = test::authority().issue({.common_name = "x", .not_after = tomorrow}).value();
+    // An old root behind it does not matter to those who have the new one.
+    const auto over = test::authority()
+                          .issue({.common_name = "issuer",
+                                  .not_before = yesterday - std::chrono::hours{24},
+                                  .not_after = yesterday})
+                          .value();
+    tls_server_options options;
+    options.certificate_chain_pem = leaf.certificate_pem + over.certificate_pem;
+    options.private_key_pem = leaf.private_key_pem;
+    CHECK(tls_context::make_server(options).value()->good_until() == tomorrow);
+    CHECK(test::tls_server(over)->good_until() == yesterday);
+    CHECK(test::tls_client()->good_until() == std::chrono::sys_seconds::max());
+}
+
 TEST_CASE("TLS context: chosen cipher suites are used in their order") {
     auto options = good_server();
     options.cipher_suites = {"TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384"};

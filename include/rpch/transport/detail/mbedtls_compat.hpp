@@ -3,6 +3,7 @@
 #define RPCH_TRANSPORT_DETAIL_MBEDTLS_COMPAT_HPP
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -146,6 +147,15 @@ inline int received_alert(const mbedtls_ssl_context& ssl) noexcept {
 /// The raw extensions of a certificate: the DER of their SEQUENCE. Both versions leave it public.
 inline byte_view extensions_of(const mbedtls_x509_crt& crt) noexcept {
     return std::as_bytes(std::span(crt.v3_ext.p, crt.v3_ext.p == nullptr ? 0 : crt.v3_ext.len));
+}
+/// The moment at which a certificate is over. Both versions leave it public.
+inline std::chrono::sys_seconds end_of_validity(const mbedtls_x509_crt& crt) noexcept {
+    const mbedtls_x509_time& end = crt.valid_to;
+    const std::chrono::year_month_day day{std::chrono::year{end.year},
+                                          std::chrono::month{static_cast<unsigned>(end.mon)},
+                                          std::chrono::day{static_cast<unsigned>(end.day)}};
+    return std::chrono::sys_days{day} + std::chrono::hours{end.hour} +
+           std::chrono::minutes{end.min} + std::chrono::seconds{end.sec};
 }
 /// The digest of a certificate's signature.
 inline mbedtls_md_type_t signature_digest(const mbedtls_x509_crt& crt) noexcept {

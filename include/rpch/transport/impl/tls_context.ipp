@@ -192,6 +192,10 @@ tls_context::make_client(const tls_client_options& options, std::string* why) {
 
 RPCH_DECL bool tls_context::is_server() const noexcept { return state_->server; }
 RPCH_DECL byte_view tls_context::server_end_point() const noexcept { return state_->end_point; }
+RPCH_DECL std::chrono::sys_seconds tls_context::good_until() const noexcept {
+    return is_server() ? detail::tls::end_of_validity(*state_->chain.get())
+                       : std::chrono::sys_seconds::max();
+}
 RPCH_DECL std::size_t tls_context::stored_sessions() const { return state_->sessions.size(); }
 
 } // namespace rpch::inline RPCH_ABI::transport
