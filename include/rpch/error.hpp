@@ -38,7 +38,7 @@ enum class errc {
     lifetime_exceeded,        ///< More bytes than the channel's Content-Length allows.
     ping_traffic_exceeded,    ///< The outbound proxy reported more ping traffic than allowed.
     wrong_direction,          ///< An RPC PDU on a side that may not send one.
-    v1_not_supported,         ///< A peer of RPC over HTTP version 1, which is not spoken here.
+    v1_not_supported,         ///< An RPC PDU where RTS comes first: version 1, or no RPC over HTTP.
     // HTTP.
     http_head_too_large,      ///< A head, line or header count above its limit.
     http_bad_start_line,      ///< Request or status line is not HTTP/1.x.

@@ -18,6 +18,7 @@ enum class origin : std::uint8_t {
     name_resolution, ///< The resolver.
     tcp,             ///< The network below the connection.
     tls,             ///< The TLS engine, about the peer's certificate or records.
+    http_proxy,      ///< The HTTP proxy on the way to the RPC proxy, by a status code.
     http,            ///< The HTTP server in front of the RPC proxy, by a status code.
     rpc_proxy,       ///< The RPC proxy, by `RPC Error: n` in its response.
     rts,             ///< The tunnel: a channel or the virtual connection.
@@ -34,6 +35,7 @@ enum class origin : std::uint8_t {
     case origin::name_resolution: return "name resolution";
     case origin::tcp: return "network";
     case origin::tls: return "TLS";
+    case origin::http_proxy: return "HTTP proxy";
     case origin::http: return "HTTP server";
     case origin::rpc_proxy: return "RPC proxy";
     case origin::rts: return "virtual connection";

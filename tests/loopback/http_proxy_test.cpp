@@ -205,7 +205,7 @@ TEST_CASE("HTTP proxy: what opens no tunnel is told by name") {
         CHECK(!caller.open());
         CHECK(caller.binds_done() == 1);
         CHECK(caller.why().code == errc::http_proxy_refused);
-        CHECK(caller.why().said_by == origin::http);
+        CHECK(caller.why().said_by == origin::http_proxy);
         CHECK_MESSAGE(caller.why().detail.find(each.text) != std::string::npos,
                       caller.why().detail);
     }

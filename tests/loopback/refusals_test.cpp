@@ -123,6 +123,26 @@ TEST_CASE("A backend that is down gets 503 with RPC Error 6BA, and our client sa
     CHECK(all.run_until([&] { return all.proxy->connections() == 0; }));
 }
 
+TEST_CASE("A port of the other protocol sequence is told as such, on both sides") {
+    test::stack all({.adjust_proxy = [](rpch::proxy_settings& settings) {
+        settings.valid_ports = "127.0.0.1:1-65535";
+    }});
+    const auto tcp_for_http =
+        refusal(all,
+                "ncacn_http:127.0.0.1[" + std::to_string(all.tcp_port) +
+                    ",RpcProxy=127.0.0.1:" + std::to_string(all.proxy_port) + ",HttpUseTls=false]",
+                all.options());
+    CHECK(holds(tcp_for_http.next_step, "127.0.0.1:" + std::to_string(all.tcp_port) +
+                                            " answers, and is a port for ncacn_http"));
+    CHECK(all.server_said("an RTS PDU at a port for ncacn_ip_tcp"));
+
+    const auto http_for_tcp = refusal(
+        all, "ncacn_ip_tcp:127.0.0.1[" + std::to_string(all.server_port) + "]", all.options());
+    CHECK(holds(http_for_tcp.next_step, "127.0.0.1:" + std::to_string(all.server_port) +
+                                            " is a port for ncacn_ip_tcp, not one for ncacn_http"));
+    CHECK(all.server_said("an RPC PDU where RTS comes first: a client of ncacn_ip_tcp"));
+}
+
 TEST_CASE("Certificates that do not verify are told apart") {
     struct wrong {
         const rpch::transport::issued_certificate& shown;

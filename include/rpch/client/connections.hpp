@@ -118,6 +118,7 @@ class http_session final : public transport::channel_driver<channel::client>,
     std::array<std::unique_ptr<http_side>, channel::leg_count> sides_;
     failure noted_; // a better explanation than the machine's, for the end that follows
     std::error_code association_ended_;
+    channel::client::state reached_{};  // before the machine ended
     bool out_waits_for_in_ = false;     // to resume the TLS session of the IN channel
     transport::state_limit bind_limit_; // how long the server leaves binds unanswered
 };

@@ -30,7 +30,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::lifetime_exceeded: return "more bytes than the channel's Content-Length allows";
     case errc::ping_traffic_exceeded: return "the outbound proxy reported more ping traffic than allowed";
     case errc::wrong_direction: return "an RPC PDU on a side that may not send one";
-    case errc::v1_not_supported: return "a peer of RPC over HTTP version 1, which is not spoken here";
+    case errc::v1_not_supported: return "an RPC PDU where RTS comes first: a client of ncacn_ip_tcp, or RPC over HTTP version 1, which is not spoken here";
     case errc::http_head_too_large: return "a head, line or header count above its limit";
     case errc::http_bad_start_line: return "request or status line is not HTTP/1.x";
     case errc::http_bad_header: return "a header line that is malformed or forbidden here";

@@ -23,8 +23,8 @@ RPCH_DECL origin origin_of(std::error_code why) noexcept {
     case static_cast<int>(errc::tls_no_trust_anchors): return origin::tls;
     case static_cast<int>(errc::http_auth_required):
     case static_cast<int>(errc::http_auth_not_offered):
-    case static_cast<int>(errc::http_auth_interrupted):
-    case static_cast<int>(errc::http_proxy_refused): return origin::http;
+    case static_cast<int>(errc::http_auth_interrupted): return origin::http;
+    case static_cast<int>(errc::http_proxy_refused): return origin::http_proxy;
     case static_cast<int>(errc::bad_credentials):
     case static_cast<int>(errc::bad_security_token):
     case static_cast<int>(errc::authentication_failed):
@@ -137,10 +137,17 @@ RPCH_DECL void tcp_session::on_closed(transport::link& from, std::error_code why
 RPCH_DECL void tcp_session::end(std::error_code why, origin said_by, const std::string& detail) {
     if (is_ended()) return;
     if (const auto connecting = connector_.lock()) connecting->cancel();
+    // The server of a port for ncacn_http ends the connection, or greets first: "ncacn_http/1.0".
+    const bool unanswered = link_ && !association_.is_bound() &&
+                            (why == errc::connection_lost || why == errc::channel_closed ||
+                             why == errc::setup_timeout || why == error_kind::protocol_violation);
     if (link_) link_->finish();
     link_.reset();
     bind_limit_.stop();
     failure f = explain(why, detail.c_str(), false);
+    if (unanswered)
+        f.next_step = "check that " + server_.to_string() +
+                      " is a port for ncacn_ip_tcp, not one for ncacn_http";
     f.said_by = said_by;
     f.where = "TCP connection to " + server_.to_string();
     if (f.next_step.empty()) f.next_step = next_step_for(why);

@@ -496,8 +496,10 @@ RPCH_DECL void http_session::on_failure_response(const http::response_info& resp
         }
     } else if (response.status == 404)
         noted_.next_step = "check that the address is that of an RPC proxy";
-    else if (response.status == 407)
+    else if (response.status == 407) {
+        noted_.said_by = origin::http_proxy;
         noted_.next_step = "the HTTP proxy has to let this client through without a logon";
+    }
     const int status = response.status;
     const auto number = response.rpc_error;
     mutable_machine().on_response(which, status, number, now(), actions());
@@ -511,6 +513,7 @@ RPCH_DECL void http_session::deliver(const transport::pdu_ref& pdu) {
 }
 
 RPCH_DECL void http_session::produce() {
+    if (machine().current() != channel::client::state::finished) reached_ = machine().current();
     const bool is_open = machine().current() == channel::client::state::opened;
     bind_limit_.watch(is_open && is_binding() && !is_ended(), options_.open_wait, *this, [this] {
         noted_.detail = bind_unanswered;
@@ -555,10 +558,15 @@ RPCH_DECL failure http_session::explain_end(std::error_code why, channel::leg wh
         if (detail != why.message()) out.detail = detail;
         if (why == errc::setup_timeout && detail.empty())
             out.detail = "the virtual connection did not open; last state: " +
-                         std::string(channel::name(machine().current()));
+                         std::string(channel::name(reached_));
     }
     const bool silent = out.code == errc::connection_lost || out.code == errc::channel_closed;
-    if (silent && !tls_ && machine().current() != channel::client::state::opened)
+    using state = channel::client::state;
+    const bool no_answer = silent || (why == errc::setup_timeout && detail.empty());
+    if (reached_ == state::wait_c2 && no_answer) // the proxies have accepted, the server has not
+        out.next_step = "check that " + target_.to_string() +
+                        " answers, and is a port for ncacn_http, not one for ncacn_ip_tcp";
+    else if (silent && !tls_ && reached_ < state::wait_a3w)
         out.next_step = "the port may want TLS: leave out HttpUseTls=false";
     if (out.next_step.empty()) out.next_step = next_step_for(out.code);
     out.where = channel_name(where);

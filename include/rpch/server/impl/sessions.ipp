@@ -201,8 +201,14 @@ RPCH_DECL std::error_code tcp_connection::take_input() {
             pause();
             break;
         }
-        ended = type == dcerpc::pdu_type::rts ? make_error_code(errc::unexpected_pdu)
-                                              : calls_.on_pdu((*pdu)->view, shared_from_this());
+        if (type == dcerpc::pdu_type::rts) {
+            shared_->log("connection from " + calls_.info().client_address +
+                         ": an RTS PDU at a port for ncacn_ip_tcp; RPC proxies need one for "
+                         "ncacn_http");
+            ended = errc::unexpected_pdu;
+            break;
+        }
+        ended = calls_.on_pdu((*pdu)->view, shared_from_this());
         if (const std::string refusal = calls_.association().take_refusal(); !refusal.empty())
             shared_->log("connection from " + calls_.info().client_address + ": " + refusal);
         if (link_) from->consume((*pdu)->view.size());
