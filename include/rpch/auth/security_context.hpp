@@ -33,7 +33,7 @@ enum class security_provider : std::uint8_t {
 enum class authentication_level : std::uint8_t {
     none = 1,      ///< Nobody is authenticated.
     connect = 2,   ///< Who the client is, when a context is made.
-    call = 3,      ///< Treated as packet over a connection, as Windows does.
+    call = 3,      ///< Of connectionless RPC; refused over a connection, on either side.
     packet = 4,    ///< Each PDU comes from the client; signed as with integrity.
     integrity = 5, ///< Each PDU is signed.
     privacy = 6,   ///< Stub data is sealed, the whole is signed.
