@@ -87,11 +87,11 @@ def nginx(lab, name, **how):
                       'daemon off; master_process off; pid %s;' % lab.path('nginx.pid')])
 
 
-def start_farm(lab, tls=False):
+def start_farm(lab, *more, tls=False):
     lab.serve()
     lab.farm, lab.members = [], []
     for _ in range(FARM):
-        lab.proxy(tls=tls)
+        lab.proxy(*more, tls=tls)
         lab.farm.append(lab.port)
         lab.members.append(lab.running[-1])
 
@@ -177,6 +177,30 @@ def nginx_encrypts_again(lab):
     start_farm(lab, tls=True)
     nginx(lab, 'nginx_tls_reencrypted.conf')
     everybody(lab)
+
+
+def replacing(lab, tls, recipe_name):
+    """A channel that is replaced ends before its Content-Length, and no front may take its proxy for a broken one."""
+    start_farm(lab, '--channel-lifetime', '131072', tls=tls)
+    (nginx if recipe_name.startswith('nginx') else haproxy)(lab, recipe_name)
+    mover = os.path.join(os.path.dirname(os.path.abspath(lab.program)), 'soak_mover')
+    code, said = run([mover, 'ncacn_http:127.0.0.1[%d,RpcProxy=%s]' % (lab.http, lab.at), '--bytes', '16777216',
+                      '--lifetime', '131072', '--limit', '60', '--insecure', '1'], 90)
+    expect(code == 0, 'the mover says: ' + said[-2000:])
+    replaced = [sum(way + ' channel of ' in line and 'in place of another' in line
+                    for one in lab.members for line in one.log) for way in ('IN', 'OUT')]
+    print('successors, IN and OUT:', replaced)
+    expect(min(replaced) > 64, 'few channels were replaced: %s' % replaced)
+
+
+@case('nginx', 'openssl')
+def nginx_ends_tls_of_channels_that_are_replaced(lab):
+    replacing(lab, False, 'nginx_tls_ended.conf')
+
+
+@case('nginx', 'openssl')
+def nginx_encrypts_channels_again_that_are_replaced(lab):
+    replacing(lab, True, 'nginx_tls_reencrypted.conf')
 
 
 @case('haproxy', 'openssl')
