@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from lab import AVAILABLE, Failed, Skipped, case, expect, free_port, main, run
+from lab import AVAILABLE, Failed, Skipped, beside, case, expect, free_port, main, run
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir)
 RECIPES = os.path.join(ROOT, 'examples', 'deployment')
@@ -96,9 +96,9 @@ def start_farm(lab, *more, tls=False):
         lab.members.append(lab.running[-1])
 
 
-def opened(lab):
-    """The channels that each proxy of the farm opened: [(IN, OUT)]."""
-    return [tuple(sum(' %s channel of ' % way in ' ' + line and line.endswith(' open') for line in one.log)
+def opened(lab, said=' open'):
+    """The channels that each proxy of the farm opened, first ones or as `said`: [(IN, OUT)]."""
+    return [tuple(sum(' %s channel of ' % way in ' ' + line and line.endswith(said) for line in one.log)
                   for way in ('IN', 'OUT')) for one in lab.members]
 
 
@@ -179,28 +179,41 @@ def nginx_encrypts_again(lab):
     everybody(lab)
 
 
-def replacing(lab, tls, recipe_name):
+def replaced(lab, front, name, tls=False):
     """A channel that is replaced ends before its Content-Length, and no front may take its proxy for a broken one."""
     start_farm(lab, '--channel-lifetime', '131072', tls=tls)
-    (nginx if recipe_name.startswith('nginx') else haproxy)(lab, recipe_name)
-    mover = os.path.join(os.path.dirname(os.path.abspath(lab.program)), 'soak_mover')
-    code, said = run([mover, 'ncacn_http:127.0.0.1[%d,RpcProxy=%s]' % (lab.http, lab.at), '--bytes', '16777216',
-                      '--lifetime', '131072', '--limit', '60', '--insecure', '1'], 90)
+    front(lab, name)
+    code, said = run([beside(lab.program, 'soak_mover'), 'ncacn_http:127.0.0.1[%d,RpcProxy=%s]' % (lab.http, lab.at),
+                      '--bytes', '16777216', '--lifetime', '131072', '--limit', '60', '--insecure', '1'], 90)
     expect(code == 0, 'the mover says: ' + said[-2000:])
-    replaced = [sum(way + ' channel of ' in line and 'in place of another' in line
-                    for one in lab.members for line in one.log) for way in ('IN', 'OUT')]
-    print('successors, IN and OUT:', replaced)
-    expect(min(replaced) > 64, 'few channels were replaced: %s' % replaced)
+    successors = opened(lab, ' open, in place of another')
+    print('IN and OUT channels that took the place of others:', successors)
+    expect(min(map(sum, zip(*successors))) > 64, 'few channels were replaced: %s' % successors)
+
+
+@case('haproxy', 'openssl')
+def haproxy_ends_tls_of_channels_that_are_replaced(lab):
+    replaced(lab, haproxy, 'haproxy_tls_ended.cfg')
+
+
+@case('haproxy', 'openssl')
+def haproxy_encrypts_channels_again_that_are_replaced(lab):
+    replaced(lab, haproxy, 'haproxy_tls_reencrypted.cfg', tls=True)
+
+
+@case('haproxy', 'openssl')
+def haproxy_tunnels_channels_that_are_replaced(lab):
+    replaced(lab, haproxy, 'haproxy_tls_tunnelled.cfg', tls=True)
 
 
 @case('nginx', 'openssl')
 def nginx_ends_tls_of_channels_that_are_replaced(lab):
-    replacing(lab, False, 'nginx_tls_ended.conf')
+    replaced(lab, nginx, 'nginx_tls_ended.conf')
 
 
 @case('nginx', 'openssl')
 def nginx_encrypts_channels_again_that_are_replaced(lab):
-    replacing(lab, True, 'nginx_tls_reencrypted.conf')
+    replaced(lab, nginx, 'nginx_tls_reencrypted.conf', tls=True)
 
 
 @case('haproxy', 'openssl')

@@ -5,15 +5,11 @@ import subprocess
 import sys
 import time
 
-from lab import HERE, PEER_PYTHON, Failed, Program, case, expect, free_port, main, pdus, run
+from lab import HERE, PEER_PYTHON, Failed, Program, beside, case, expect, free_port, main, pdus, run
 from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DomainController
 
 BIND, BIND_ACK, BIND_NAK = 11, 12, 13                       # PTYPE
 MISMATCH = 'does not match any known context handle'        # Samba's words for nca_s_fault_context_mismatch
-
-
-def beside(program, name):
-    return os.path.join(os.path.dirname(os.path.abspath(program)), name)
 
 
 class Samba:

@@ -364,6 +364,11 @@ def free_port():
         return briefly.getsockname()[1]
 
 
+def beside(program, name):
+    """The path of a program that is built into the same folder."""
+    return os.path.join(os.path.dirname(os.path.abspath(program)), name)
+
+
 def main():
     words = sys.argv[1:]
     if words == ['--list']:

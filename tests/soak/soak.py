@@ -32,7 +32,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, 'interop'))
 
-from lab import Failed, Program, free_port, make_certificate  # noqa: E402  (the folder comes first)
+from lab import Failed, Program, beside, free_port, make_certificate  # noqa: E402  (the folder comes first)
 
 # What the proxies log, and under which name it is counted.
 COUNTED = {
@@ -105,7 +105,7 @@ def read_options():
     p.add_argument('--expect-replaced', type=int, help='at least so many IN and so many OUT channels')
     p.add_argument('--keep-logs')
     options = p.parse_args()
-    options.mover = os.path.join(os.path.dirname(os.path.abspath(options.rpch)), 'soak_mover')
+    options.mover = beside(options.rpch, 'soak_mover')
     if options.proxies is None:
         options.proxies = {'one': 1, 'apart': 4, 'farm': 3}[options.form]
     if options.proxies < {'one': 1, 'apart': 4, 'farm': 2}[options.form]:
