@@ -292,6 +292,22 @@ def nginx_leaves_out_a_proxy_that_is_gone(lab):
     calls_of_rpch(lab)
 
 
+@case('nginx', 'openssl')
+def nginx_goes_past_a_proxy_that_does_not_answer(lab):
+    """A host without power says nothing at all. Each channel waits for it briefly, none fails."""
+    start_farm(lab)
+    with socket.socket() as silent, socket.socket() as first, socket.socket() as second:
+        silent.bind(('127.0.0.1', 0))
+        silent.listen(0)
+        for filler in (first, second):              # a queue that is full drops what asks for a connection
+            filler.setblocking(False)
+            filler.connect_ex(silent.getsockname())
+        lab.farm[1] = silent.getsockname()[1]
+        nginx(lab, 'nginx_tls_ended.conf')
+        for _ in range(2):
+            expect(rpch_call(lab, 0, bytes([41, 0, 0, 0])) == bytes([42, 0, 0, 0]), 'AddOne')
+
+
 @case()
 def the_document_quotes_the_recipes(lab):
     with open(os.path.join(ROOT, 'docs', 'deployment.md')) as file:
