@@ -141,6 +141,52 @@ inline rpc_status status_of(const std::exception_ptr& thrown) noexcept {
     }
 }
 
+} // namespace detail
+
+/// How a typed handler that is a callback answers, now or later: the last parameter of the
+/// function. Copies answer the same call; the first answer counts, others are ignored. When the
+/// last copy goes without an answer, the caller gets the fault nca_s_fault_unspec. Thread-safe.
+template <class Operation>
+class reply {
+  public:
+    reply(std::shared_ptr<responder> to, ndr::transfer_syntax syntax) noexcept
+        : to_(std::move(to)), syntax_(syntax) {}
+
+    /// Answers with the operation's result. A value that breaks a rule of its own NDR type becomes
+    /// nca_s_fault_unspec.
+    void operator()(const typename Operation::response_value& value) const {
+        if (auto stub = Operation::encode_response(value, syntax_))
+            to_->respond(std::move(*stub));
+        else
+            fault(rpc_status::nca_fault_unspec);
+    }
+    /// The same for operations without [out] parameters.
+    void operator()() const requires std::is_void_v<typename Operation::result_type> {
+        (*this)(typename Operation::response_value{});
+    }
+    /// Answers with a fault.
+    void fault(rpc_status status) const { to_->fault(status); }
+
+  private:
+    std::shared_ptr<responder> to_;
+    ndr::transfer_syntax syntax_;
+};
+
+namespace detail {
+
+template <class Function, class... Args>
+constexpr bool takes(const std::tuple<Args...>*) {
+    return std::is_invocable_v<Function&, call_context&, Args...> ||
+           std::is_invocable_v<Function&, Args...>;
+}
+/// Whether `Function` can be called with the elements of `Tuple`, a call_context in front or not.
+template <class Function, class Tuple>
+inline constexpr bool takes_all = takes<Function>(static_cast<Tuple*>(nullptr));
+
+template <class Operation>
+using request_and_reply = decltype(std::tuple_cat(std::declval<typename Operation::request>(),
+                                                  std::declval<std::tuple<reply<Operation>>>()));
+
 template <class Function, class Tuple>
 decltype(auto) apply_handler(Function& function, call_context& call, Tuple&& arguments) {
     return std::apply(
@@ -206,45 +252,76 @@ asio::awaitable<void> run_coroutine(std::shared_ptr<Function> function, call_con
     if (thrown) answer.fault(status_of(thrown));
 }
 
+/// A handler that is a function or a coroutine, for arguments that were decoded.
+template <class Operation, class Function, class Arguments>
+void serve_returning(const std::shared_ptr<Function>& shared, call_context& call,
+                     Arguments arguments, responder answer) {
+    using returned = decltype(apply_handler(*shared, call, std::move(arguments)));
+    if constexpr (is_awaitable<std::decay_t<returned>>::value) {
+        const auto on = call.get_executor();
+        auto work = run_coroutine<Operation>(shared, call, std::move(arguments), std::move(answer));
+        const auto state = call.state();
+        // The state holds the signal, and must outlive what listens to it.
+        auto done = [state](const std::exception_ptr&) {};
+        if (state)
+            asio::co_spawn(on, std::move(work),
+                           asio::bind_cancellation_slot(state->slot(), std::move(done)));
+        else
+            asio::co_spawn(on, std::move(work), std::move(done));
+    } else {
+        try {
+            if constexpr (std::is_void_v<returned>) {
+                apply_handler(*shared, call, std::move(arguments));
+                send_answer(answer, Operation::encode_response({}, call.transfer_syntax()));
+            } else
+                answer_with<Operation>(answer, call.transfer_syntax(),
+                                       apply_handler(*shared, call, std::move(arguments)));
+        } catch (...) {
+            answer.fault(status_of(std::current_exception()));
+        }
+    }
+}
+
+/// A handler that answers by a `reply`.
+template <class Operation, class Function, class Arguments>
+void serve_callback(Function& function, call_context& call, Arguments arguments, responder answer) {
+    const auto to = std::make_shared<responder>(std::move(answer));
+    try {
+        apply_handler(function, call,
+                      std::tuple_cat(std::move(arguments), std::make_tuple(reply<Operation>(
+                                                               to, call.transfer_syntax()))));
+    } catch (...) {
+        to->fault(status_of(std::current_exception()));
+    }
+}
+
 } // namespace detail
 
-/// Turns a function, or a function that returns asio::awaitable, into a raw handler of `Operation`.
-/// The function takes the [in] parameters, with `call_context&` in front if it likes, and returns
-/// the operation's result. A stub that does not decode is answered with RPC_X_BAD_STUB_DATA.
+/// Turns a function, a coroutine or a callback into a raw handler of `Operation`. Each takes the
+/// [in] parameters, with `call_context&` in front if it likes:
+/// - a function returns the operation's result, or a `result` of it;
+/// - a coroutine returns asio::awaitable of that;
+/// - a callback takes a `reply<Operation>` behind the parameters, returns nothing, and answers
+///   whenever it can. It copies the `call_context` if it wants that later.
+/// An exception that one of them lets out is answered with a fault: the status of an rpc_fault,
+/// else nca_s_fault_unspec. A stub that does not decode is answered with RPC_X_BAD_STUB_DATA.
 template <class Operation, class Function>
 raw_handler make_handler(Function function) {
+    static_assert(detail::takes_all<Function, typename Operation::request> ||
+                      detail::takes_all<Function, detail::request_and_reply<Operation>>,
+                  "rpch: a handler takes the operation's [in] parameters, call_context& in front "
+                  "if it likes, and reply<Operation> behind them if it is a callback");
     auto shared = std::make_shared<Function>(std::move(function));
     return [shared](call_context& call, std::vector<std::byte> stub, core::byte_order order,
                     responder answer) {
         auto arguments = Operation::decode_request(stub, order, call.transfer_syntax());
         if (!arguments) return answer.fault(rpc_status::nca_fault_ndr);
-        using returned = decltype(detail::apply_handler(*shared, call, std::move(*arguments)));
-        if constexpr (detail::is_awaitable<std::decay_t<returned>>::value) {
-            const auto on = call.get_executor();
-            auto work = detail::run_coroutine<Operation>(shared, call, std::move(*arguments),
-                                                         std::move(answer));
-            const auto state = call.state();
-            // The state holds the signal, and must outlive what listens to it.
-            auto done = [state](const std::exception_ptr&) {};
-            if (state)
-                asio::co_spawn(on, std::move(work),
-                               asio::bind_cancellation_slot(state->slot(), std::move(done)));
-            else
-                asio::co_spawn(on, std::move(work), std::move(done));
-        } else {
-            try {
-                if constexpr (std::is_void_v<returned>) {
-                    detail::apply_handler(*shared, call, std::move(*arguments));
-                    detail::send_answer(answer,
-                                        Operation::encode_response({}, call.transfer_syntax()));
-                } else
-                    detail::answer_with<Operation>(
-                        answer, call.transfer_syntax(),
-                        detail::apply_handler(*shared, call, std::move(*arguments)));
-            } catch (...) {
-                answer.fault(detail::status_of(std::current_exception()));
-            }
-        }
+        if constexpr (detail::takes_all<Function, typename Operation::request>)
+            detail::serve_returning<Operation>(shared, call, std::move(*arguments),
+                                               std::move(answer));
+        else
+            detail::serve_callback<Operation>(*shared, call, std::move(*arguments),
+                                              std::move(answer));
     };
 }
 
