@@ -309,3 +309,136 @@ TEST_CASE("A client with further connections goes with its io_context, and setti
     rpch::failure why;
     CHECK(rpch::client::start(all.tcp_binding(), options, why).error() == errc::bad_setting);
 }
+
+TEST_CASE("An idempotent call whose connection is lost is made once more on another one") {
+    rpch::call_parameters again;
+    again.idempotent = true;
+    for (const way by : {way::tcp, way::http}) {
+        world w(by);
+        test::caller caller(w.all, w.binding(), w.options(3));
+        REQUIRE(caller.open());
+        std::vector<std::shared_ptr<test::outcome>> idempotent, others;
+        for (unsigned i = 0; i < 60; ++i) {
+            idempotent.push_back(caller.begin(probe::hold, test::pattern(10 + i, i), again, {}));
+            others.push_back(caller.begin(probe::hold, test::pattern(5)));
+            w.all.run_ready();
+        }
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 120; }));
+        REQUIRE(w.spread().size() == 3);
+        w.between.reset(by == way::tcp ? 1 : 2);
+        // The server has those of the lost connection twice: as they were, and made again.
+        std::size_t lost = 0;
+        REQUIRE(w.all.run_until([&] {
+            lost = static_cast<std::size_t>(std::count_if(
+                others.begin(), others.end(), [](const auto& call) { return call->done != 0; }));
+            return lost != 0 && w.all.held.size() > 120;
+        }));
+        w.all.run_ready();
+        CHECK(caller.connection().connections() == 2);
+        w.answer();
+        REQUIRE(w.wait_for(idempotent));
+        REQUIRE(w.wait_for(others));
+        for (unsigned i = 0; i < idempotent.size(); ++i) {
+            CHECK(idempotent[i]->done == 1);
+            CHECK_FALSE(idempotent[i]->why);
+            CHECK(idempotent[i]->stub == test::pattern(10 + i, i));
+        }
+        for (const auto& call : others) CHECK(call->done == 1);
+        CHECK(lost >= 10);
+    }
+}
+
+TEST_CASE("An idempotent call opens a connection if none is left, and is made twice at most") {
+    rpch::call_parameters again;
+    again.idempotent = true;
+    for (const way by : {way::tcp, way::http}) {
+        world w(by);
+        test::caller caller(w.all, w.binding(), w.options(1));
+        REQUIRE(caller.open());
+        const std::size_t per_way = by == way::tcp ? 1 : 2;
+
+        const auto saved = caller.begin(probe::hold, test::pattern(9), again, {});
+        const auto lost = caller.begin(probe::hold);
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 2; }));
+        w.between.reset(0);
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 3; }));
+        CHECK(lost->done == 1);
+        CHECK(lost->why);
+        CHECK(saved->done == 0);
+        CHECK(w.between.connections() == 2 * per_way);
+        w.answer();
+        REQUIRE(w.wait_for({saved}));
+        CHECK_FALSE(saved->why);
+        CHECK(saved->stub == test::pattern(9));
+
+        // Lost twice: it fails, and may have been executed.
+        const auto unlucky = caller.begin(probe::hold, {}, again, {});
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 1; }));
+        w.between.reset(per_way);
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 2; }));
+        w.between.stop_accepting();
+        w.between.reset(2 * per_way);
+        REQUIRE(w.wait_for({unlucky}));
+        CHECK(unlucky->done == 1);
+        CHECK(unlucky->why);
+        CHECK_FALSE(unlucky->why.did_not_execute);
+        w.all.held.clear();
+
+        // A client that has ended stays so: only what was under way is made again.
+        CHECK(caller.call(probe::echo)->why);
+        CHECK(caller.connection().connections() == 0);
+    }
+}
+
+TEST_CASE("An idempotent call is not made again when it was cancelled, late, answered or closed") {
+    rpch::call_parameters again;
+    again.idempotent = true;
+    {
+        world w(way::tcp); // a fault is an answer
+        test::caller caller(w.all, w.binding(), w.options(1));
+        REQUIRE(caller.open());
+        const auto refused = caller.begin(probe::missing, {}, again, {});
+        REQUIRE(w.wait_for({refused}));
+        CHECK(refused->why.code == rpch::rpc_status::nca_op_rng_error);
+        const auto closed = caller.begin(probe::hold, {}, again, {});
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 1; }));
+        caller.connection().close();
+        REQUIRE(w.wait_for({closed}));
+        CHECK(closed->why.code == errc::operation_aborted);
+        CHECK(w.between.connections() == 1);
+    }
+    {
+        world w(way::tcp); // cancelled, and the server does not heed it
+        test::caller caller(w.all, w.binding(), w.options(1));
+        REQUIRE(caller.open());
+        asio::cancellation_signal stop;
+        const auto cancelled = caller.begin(probe::hold, {}, again, stop.slot());
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 1; }));
+        stop.emit(asio::cancellation_type::terminal);
+        w.all.run_ready();
+        w.between.reset(0);
+        REQUIRE(w.wait_for({cancelled}));
+        CHECK(cancelled->done == 1);
+        CHECK(cancelled->why);
+        w.all.run_ready();
+        CHECK(w.between.connections() == 1);
+    }
+    {
+        world w(way::tcp); // the time that is left is that of both attempts
+        test::caller caller(w.all, w.binding(), w.options(1));
+        REQUIRE(caller.open());
+        rpch::call_parameters quick = again;
+        quick.deadline = 3s;
+        const auto begun = std::chrono::steady_clock::now();
+        const auto late = caller.begin(probe::hold, {}, quick, {});
+        REQUIRE(w.all.run_until([&] { return w.all.held.size() == 1; }));
+        w.all.run_until([] { return false; }, 2s);
+        w.between.reset(0);
+        REQUIRE(w.wait_for({late}));
+        CHECK(late->done == 1);
+        CHECK(late->why.code == errc::call_timeout);
+        CHECK(w.between.connections() == 2);
+        CHECK(late->at - begun >= 3s);
+        CHECK(late->at - begun < 4800ms); // two whole deadlines would be five seconds
+    }
+}

@@ -46,7 +46,8 @@ class association : public std::enable_shared_from_this<association> {
     void bind(const interface_id& id, std::shared_ptr<bound_context> context_out,
               completion_ptr done);
     /// Makes a call on the connection with the fewest pending calls, among those where its context
-    /// is ready. Takes the handler, and completes it exactly once.
+    /// is ready. Takes the handler, and completes it exactly once. An idempotent call whose
+    /// connection is lost is made once more, on another connection.
     void call(const call_request& request, std::vector<std::byte> stub, completion_ptr done);
 
     /// @return the strand of all connections.
@@ -60,6 +61,7 @@ class association : public std::enable_shared_from_this<association> {
 
   private:
     class bind_watch;
+    class repeatable;
     /// One connection and what is known of the interfaces it bound, in their order.
     struct member {
         std::shared_ptr<client_session> session;
@@ -80,7 +82,11 @@ class association : public std::enable_shared_from_this<association> {
     void hold_group();
     void on_bound(const client_session* at, std::uint16_t context, const failure& why);
     [[nodiscard]] member& best_for(std::size_t interface);
+    void call_at(const std::shared_ptr<client_session>& where, const call_request& request,
+                 std::vector<std::byte> stub, completion_ptr done);
+    void call_again(const call_request& request, std::vector<std::byte> stub, completion_ptr done);
     void open_further_if_busy();
+    void open_further();
     [[nodiscard]] bool is_busy() const;
 
     dcerpc::string_binding binding_;

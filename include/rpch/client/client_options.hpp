@@ -37,6 +37,12 @@ struct call_parameters {
     /// [maybe] of IDL: the server sends no answer, and the call completes, without result, as soon
     /// as it was handed to the connection. It may get lost with the connection.
     bool maybe = false;
+    /// [idempotent] of IDL: the server may execute the call more than once without harm. PDUs of a
+    /// connection have no flag for it, [C706] 12.6.3.1; the client makes use of it: if a connection
+    /// that was in use is lost before the answer, the call is made once more on another one, which
+    /// is opened if none is left (in a new association group then: handles of the old one are
+    /// gone). `deadline` holds for both attempts together. Costs a copy of the stub data.
+    bool idempotent = false;
 };
 
 /// An association group at a server, as one client tells it to another of the same machine.

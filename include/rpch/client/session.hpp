@@ -94,6 +94,11 @@ class client_session : public transport::context_member {
     /// @return calls that wait for an answer.
     [[nodiscard]] std::size_t pending_calls() const noexcept { return calls_.size(); }
     [[nodiscard]] bool is_ended() const noexcept { return static_cast<bool>(ended_); }
+    /// @return whether the server has taken the client: it has accepted the bind or, where a
+    /// security context may yet turn out to be refused, answered a call.
+    [[nodiscard]] bool is_proven() const noexcept {
+        return security_ == 0 ? association_.assoc_group_id() != 0 : has_answered_;
+    }
     /// @return whether the server has asked to close the connection, [C706] 12.6.4.11: it takes no
     /// further calls, and ends when what waits on it is done.
     [[nodiscard]] bool is_leaving() const noexcept { return leaving_; }
@@ -172,7 +177,8 @@ class client_session : public transport::context_member {
         bound_;                  ///< Contexts that are ready, before the security context is.
     std::uint32_t security_ = 0; ///< Of all calls; 0 without or before the first bind.
     bool is_secured_ = false;
-    failure security_failure_; ///< Why it never will be.
+    bool has_answered_ = false; ///< A call, with a response.
+    failure security_failure_;  ///< Why it never will be.
     std::optional<uuid> object_;
     std::string server_host_;
     std::shared_ptr<endpoint_resolver> resolver_; // null as soon as the endpoint is known

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -33,6 +34,70 @@ class association::bind_watch final : public completion {
     const client_session* at_; // compared only
     std::uint16_t context_;
     completion_ptr asked_;
+};
+
+/// Waits for the answer of an idempotent call, and makes it again if its connection is lost.
+class association::repeatable final : public completion {
+  public:
+    repeatable(std::weak_ptr<association> owner, std::weak_ptr<client_session> at,
+               call_request request, std::vector<std::byte> stub, completion_ptr asked,
+               std::chrono::milliseconds deadline)
+        : owner_(std::move(owner)),
+          at_(std::move(at)),
+          request_(std::move(request)),
+          stub_(std::move(stub)),
+          asked_(std::move(asked)) {
+        if (deadline.count() > 0) until_ = transport::clock::now() + deadline;
+    }
+
+    void complete(const failure& why, raw_answer answer) override {
+        const auto owner = owner_.lock();
+        if (!why || !owner || owner->is_closed_ || !is_lost())
+            return asked_->complete(why, std::move(answer));
+        if (until_) {
+            request_.parameters.deadline =
+                std::chrono::ceil<std::chrono::milliseconds>(*until_ - transport::clock::now());
+            if (request_.parameters.deadline.count() <= 0) return asked_->complete(why, {});
+        }
+        owner->call_again(request_, std::move(stub_),
+                          std::make_unique<second>(why.did_not_execute, std::move(asked_)));
+    }
+    void complete_later(const failure& why) override { asked_->complete_later(why); }
+
+  private:
+    /// The attempt after which there is no other.
+    class second final : public completion {
+      public:
+        second(bool first_did_not_execute, completion_ptr asked)
+            : first_did_not_execute_(first_did_not_execute), asked_(std::move(asked)) {}
+        void complete(const failure& why, raw_answer answer) override {
+            asked_->complete(both(why), std::move(answer));
+        }
+        void complete_later(const failure& why) override { asked_->complete_later(both(why)); }
+
+      private:
+        [[nodiscard]] failure both(failure why) const {
+            why.did_not_execute = why.did_not_execute && first_did_not_execute_;
+            return why;
+        }
+        bool first_did_not_execute_;
+        completion_ptr asked_;
+    };
+
+    /// @return whether the connection was in use and has ended, and the caller still wants to know.
+    /// One that never was open fails for a reason that another would have as well.
+    [[nodiscard]] bool is_lost() const {
+        const auto at = at_.lock();
+        return at && at->is_ended() && at->is_proven() &&
+               !(request_.ticket && request_.ticket->is_cancelled);
+    }
+
+    std::weak_ptr<association> owner_;
+    std::weak_ptr<client_session> at_;
+    call_request request_;
+    std::vector<std::byte> stub_;
+    completion_ptr asked_;
+    std::optional<transport::time_point> until_{};
 };
 
 /// @return the port that a server told for further connections; nothing if it is none.
@@ -207,14 +272,33 @@ RPCH_DECL association::member& association::best_for(std::size_t interface) {
 
 RPCH_DECL void association::call(const call_request& request, std::vector<std::byte> stub,
                                  completion_ptr done) {
-    if (options_.connections_max <= 1 && !members_.front().session->is_leaving()) {
-        members_.front().session->call(request, std::move(stub), std::move(done));
-        return;
-    }
+    if (options_.connections_max <= 1 && !members_.front().session->is_leaving())
+        return call_at(members_.front().session, request, std::move(stub), std::move(done));
     drop_ended();
     open_further_if_busy();
-    const auto session =
-        best_for(request.context / contexts_per_bind_).session; // handlers may change the members
+    call_at(best_for(request.context / contexts_per_bind_).session, request, std::move(stub),
+            std::move(done));
+}
+
+/// @param where  a copy is made: handlers may change the members.
+RPCH_DECL void association::call_at(const std::shared_ptr<client_session>& where,
+                                    const call_request& request, std::vector<std::byte> stub,
+                                    completion_ptr done) {
+    const auto session = where;
+    if (request.parameters.idempotent && !request.parameters.maybe) {
+        const auto own = request.parameters.deadline;
+        done =
+            std::make_unique<repeatable>(weak_from_this(), session, request, stub, std::move(done),
+                                         own.count() != 0 ? own : options_.call_deadline);
+    }
+    session->call(request, std::move(stub), std::move(done));
+}
+
+RPCH_DECL void association::call_again(const call_request& request, std::vector<std::byte> stub,
+                                       completion_ptr done) {
+    drop_ended();
+    if (taking_calls() == 0) open_further();
+    const auto session = best_for(request.context / contexts_per_bind_).session;
     session->call(request, std::move(stub), std::move(done));
 }
 
@@ -229,8 +313,13 @@ RPCH_DECL bool association::is_busy() const {
 }
 
 RPCH_DECL void association::open_further_if_busy() {
+    if (is_busy()) open_further();
+}
+
+/// Opens another connection, if there may be more and the last attempt was long enough ago.
+RPCH_DECL void association::open_further() {
     const std::size_t taking = taking_calls();
-    if (is_closed_ || taking >= options_.connections_max || !is_busy()) return;
+    if (is_closed_ || taking >= options_.connections_max) return;
     const auto now = transport::clock::now();
     association_group ours = group();
     if (taking != 0 && (ours.id == 0 || now < not_before_)) return;

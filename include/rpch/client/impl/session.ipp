@@ -276,6 +276,7 @@ RPCH_DECL void client_session::process(dcerpc::call_completed& event) {
     if (found == calls_.end()) return;
     const completion_ptr done = std::move(found->second.done);
     calls_.erase(found);
+    has_answered_ = true;
     done->complete({}, {std::move(event.stub), event.order});
 }
 
