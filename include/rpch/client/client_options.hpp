@@ -28,6 +28,14 @@ enum class http_authentication : std::uint8_t {
     negotiate, ///< RFC 4559; `http_initiator` makes the tokens, SPNEGO as a rule.
 };
 
+/// Who makes a call, and how it is protected, where that is not what the client_options say.
+struct call_identity {
+    std::shared_ptr<auth::security_initiator> security{}; ///< Not null.
+    auth::authentication_level level = auth::authentication_level::privacy;
+    /// The server's principal name; empty: `client_options::rpc_target`, or what that stands for.
+    std::string target{};
+};
+
 /// How one call is made, beside its arguments.
 struct call_parameters {
     /// Object UUID; empty for the binding's.
@@ -43,6 +51,13 @@ struct call_parameters {
     /// is opened if none is left (in a new association group then: handles of the old one are
     /// gone). `deadline` holds for both attempts together. Costs a copy of the stub data.
     bool idempotent = false;
+    /// Makes the call as somebody else, on the same connections: a further security context of
+    /// them, [MS-RPCE] 3.3.1.5.4, which the first call with this object (compared by its address)
+    /// establishes, and which lasts as long as the connection. A server that did not agree to
+    /// several contexts (Samba) takes it only where the client itself has none:
+    /// errc::security_not_supported. Windows, and our server, close the connection on a user they
+    /// refuse, and the calls of others fail with it.
+    std::shared_ptr<const call_identity> identity{};
 };
 
 /// An association group at a server, as one client tells it to another of the same machine.

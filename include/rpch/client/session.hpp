@@ -97,7 +97,8 @@ class client_session : public transport::context_member {
     /// @return whether the server has taken the client: it has accepted the bind or, where a
     /// security context may yet turn out to be refused, answered a call.
     [[nodiscard]] bool is_proven() const noexcept {
-        return security_ == 0 ? association_.assoc_group_id() != 0 : has_answered_;
+        return security_ == 0 && identities_.empty() ? association_.assoc_group_id() != 0
+                                                     : has_answered_;
     }
     /// @return whether the server has asked to close the connection, [C706] 12.6.4.11: it takes no
     /// further calls, and ends when what waits on it is done.
@@ -139,6 +140,9 @@ class client_session : public transport::context_member {
     void on_resolved(const failure& why, std::uint16_t port);
     void process_events();
     std::error_code start_security();
+    result<std::uint32_t> add_security(auth::security_initiator& by,
+                                       auth::authentication_level level, const std::string& target);
+    result<std::uint32_t> security_for(const std::shared_ptr<const call_identity>& who);
     void process(dcerpc::context_ready& event);
     void process(dcerpc::security_ready& event);
     void process(dcerpc::call_completed& event);
@@ -179,6 +183,8 @@ class client_session : public transport::context_member {
     bool is_secured_ = false;
     bool has_answered_ = false; ///< A call, with a response.
     failure security_failure_;  ///< Why it never will be.
+    /// The security contexts of calls that are made as others; as many as the machine takes.
+    std::vector<std::pair<std::shared_ptr<const call_identity>, std::uint32_t>> identities_;
     std::optional<uuid> object_;
     std::string server_host_;
     std::shared_ptr<endpoint_resolver> resolver_; // null as soon as the endpoint is known

@@ -84,17 +84,35 @@ client_session::bind(const interface_id& id, std::shared_ptr<bound_context> cont
 /// Makes the security context with the first bind, for all calls of the connection.
 RPCH_DECL std::error_code client_session::start_security() {
     if (!options_.rpc_security || security_ != 0) return {};
-    auth::security_options wanted;
-    wanted.level = options_.rpc_level;
-    wanted.target = options_.rpc_target.empty() ? "host/" + server_host_ : options_.rpc_target;
-    auto context = options_.rpc_security->initiate(wanted);
-    if (!context) return context.error();
-    const auto id = association_.add_security({.provider = options_.rpc_security->provider(),
-                                               .level = options_.rpc_level,
-                                               .context = std::move(*context)});
+    const auto id = add_security(*options_.rpc_security, options_.rpc_level, options_.rpc_target);
     if (!id) return id.error();
     security_ = *id;
     return {};
+}
+
+RPCH_DECL result<std::uint32_t> client_session::add_security(auth::security_initiator& by,
+                                                             auth::authentication_level level,
+                                                             const std::string& target) {
+    auth::security_options wanted;
+    wanted.level = level;
+    wanted.target = target.empty() ? "host/" + server_host_ : target;
+    auto context = by.initiate(wanted);
+    if (!context) return fail(context.error());
+    return association_.add_security(
+        {.provider = by.provider(), .level = level, .context = std::move(*context)});
+}
+
+/// @return the security context of whoever makes a call, begun now if it is his first.
+RPCH_DECL result<std::uint32_t>
+client_session::security_for(const std::shared_ptr<const call_identity>& who) {
+    if (!who) return security_;
+    for (const auto& [known, id] : identities_)
+        if (known == who) return id;
+    if (!who->security) return fail(errc::bad_setting);
+    const auto id = add_security(*who->security, who->level,
+                                 who->target.empty() ? options_.rpc_target : who->target);
+    if (id) identities_.emplace_back(who, *id);
+    return id;
 }
 
 RPCH_DECL void client_session::resolve(const interface_id& id) {
@@ -126,13 +144,19 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
     dcerpc::call_options options;
     options.context = request.context;
     options.opnum = request.opnum;
-    options.security = security_;
     options.object = request.parameters.object ? request.parameters.object : object_;
     options.maybe = request.parameters.maybe;
     if (request.ticket && request.ticket->is_cancelled) {
         done->complete_later(explain(errc::call_cancelled, "cancelled before it was sent", true));
         return 0;
     }
+    const auto security = security_for(request.parameters.identity);
+    if (!security) {
+        const std::string& said = association_.refusal();
+        done->complete_later(explain(security.error(), said.c_str(), true));
+        return 0;
+    }
+    options.security = *security;
     const auto id = association_.begin_call(options, std::move(stub));
     if (!id) {
         done->complete_later(explain(id.error(), "", true));
@@ -260,6 +284,7 @@ RPCH_DECL void client_session::finish(waiting_bind& bound) {
 }
 
 RPCH_DECL void client_session::process(dcerpc::security_ready& event) {
+    if (event.security != security_) return; // the calls that wait for it are told themselves
     failure why;
     if (event.error) {
         why = ended_ ? ended_ : explain(event.error, event.detail, true);

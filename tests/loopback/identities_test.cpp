@@ -1,0 +1,144 @@
+// Calls of several users on one connection: a security context each, [MS-RPCE] 3.3.1.5.4.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <rpch/auth/ntlm.hpp>
+#include <rpch/transport/ntlm_environment.hpp>
+
+#include "tests/support/stack.hpp"
+
+namespace {
+
+namespace auth = rpch::auth;
+using level = auth::authentication_level;
+using rpch::errc;
+using test::probe;
+
+const auth::ntlm_environment& environment() { return rpch::transport::system_ntlm_environment(); }
+
+std::shared_ptr<auth::ntlm_initiator> client_of(const std::string& user,
+                                                const std::string& password) {
+    auth::ntlm_credentials who;
+    who.user = user;
+    who.domain = "RPCHDOM";
+    who.password = rpch::core::secret(password);
+    return std::make_shared<auth::ntlm_initiator>(environment(), std::move(who));
+}
+
+rpch::call_parameters as(const std::string& user, const std::string& password,
+                         level at = level::privacy) {
+    auto who = std::make_shared<rpch::call_identity>();
+    who->security = client_of(user, password);
+    who->level = at;
+    rpch::call_parameters out;
+    out.identity = std::move(who);
+    return out;
+}
+
+test::stack_options with_users() {
+    return {.adjust_server = [](rpch::server_settings& s) {
+        auto accounts = std::make_shared<auth::ntlm_account_list>();
+        for (const char* user : {"alice", "bob", "carol"})
+            accounts->add(
+                {user, "RPCHDOM", auth::ntowf_v1(std::string(user) + "'s word").value(), false});
+        auth::ntlm_server_settings n;
+        n.netbios_domain = "RPCHDOM";
+        s.rpc_security = {std::make_shared<auth::ntlm_acceptor>(environment(), std::move(accounts),
+                                                                std::move(n))};
+    }};
+}
+
+/// @return who made a call that the server holds, and how; and answers it.
+std::pair<std::string, level> answer(test::stack& all, test::held_call& held) {
+    all.run_ready();
+    std::pair<std::string, level> out{"", held.call.level()};
+    if (held.call.caller() != nullptr) out.first = held.call.caller()->user;
+    held.answer.respond(std::move(held.stub));
+    return out;
+}
+
+} // namespace
+
+TEST_CASE("Calls of several users share a connection, each under a security context of its own") {
+    test::stack all(with_users());
+    for (const bool http : {false, true})
+        for (const bool is_anonymous : {false, true}) {
+            CAPTURE(http);
+            CAPTURE(is_anonymous);
+            auto options = all.options();
+            if (!is_anonymous) options.rpc_security = client_of("alice", "alice's word");
+            test::caller caller(all, http ? all.binding() : all.tcp_binding(), options);
+            REQUIRE(caller.open());
+            const auto bob = as("bob", "bob's word");
+            const auto carol = as("carol", "carol's word", level::integrity);
+            std::vector<std::shared_ptr<test::outcome>> calls;
+            for (unsigned i = 0; i < 30; ++i)
+                calls.push_back(caller.begin(probe::hold, test::pattern(20 + 4 * i),
+                                             i % 3 == 0   ? rpch::call_parameters{}
+                                             : i % 3 == 1 ? bob
+                                                          : carol,
+                                             {}));
+            REQUIRE(all.run_until([&] { return all.held.size() == 30; }));
+            std::vector<int> seen(3);
+            for (auto& held : all.held) {
+                const std::size_t i = (held.stub.size() - 20) / 4; // trailers pad the stub
+                const auto [user, at] = answer(all, held);
+                ++seen[i % 3];
+                const char* const plain = is_anonymous ? "" : "alice";
+                CHECK(user == std::string(i % 3 == 1 ? "bob" : i % 3 == 2 ? "carol" : plain));
+                CHECK(at == (i % 3 == 2                   ? level::integrity
+                             : i % 3 == 0 && is_anonymous ? level::none
+                                                          : level::privacy));
+            }
+            CHECK(seen == std::vector{10, 10, 10});
+            all.held.clear();
+            REQUIRE(all.run_until([&] {
+                return std::all_of(calls.begin(), calls.end(),
+                                   [](const auto& call) { return call->done == 1; });
+            }));
+            for (unsigned i = 0; i < calls.size(); ++i) {
+                CHECK_FALSE(calls[i]->why);
+                CHECK(calls[i]->stub == test::pattern(20 + 4 * i));
+            }
+            CHECK(caller.connection().connections() == 1);
+        }
+}
+
+TEST_CASE("A user who is refused ends the connection as Windows does, and each call ends once") {
+    // The first call of a context whose auth3 was refused: a fault, and the server closes.
+    test::stack all(with_users());
+    auto options = all.options();
+    options.rpc_security = client_of("alice", "alice's word");
+    test::caller caller(all, all.binding(), options);
+    REQUIRE(caller.open());
+    const auto before = caller.begin(probe::hold);
+    const auto wrong = caller.begin(probe::echo, {}, as("bob", "not bob's word"), {});
+    REQUIRE(all.run_until([&] { return wrong->done == 1 && before->done == 1; }));
+    // NTLM's last token has no answer: the call learns of it.
+    CHECK(wrong->why.code == rpch::rpc_status::access_denied);
+    CHECK(before->why.code == errc::connection_lost);
+    CHECK_FALSE(before->why.did_not_execute);
+    all.run_ready();
+    CHECK(wrong->done == 1);
+    CHECK(before->done == 1);
+}
+
+TEST_CASE("An identity without a mechanism is refused, and the connection goes on") {
+    test::stack all(with_users());
+    test::caller caller(all, all.tcp_binding());
+    REQUIRE(caller.open());
+    rpch::call_parameters nobody;
+    nobody.identity = std::make_shared<rpch::call_identity>();
+    const auto without = caller.begin(probe::echo, {}, nobody, {});
+    REQUIRE(all.run_until([&] { return without->done == 1; }));
+    CHECK(without->why.code == errc::bad_setting);
+    CHECK(without->why.did_not_execute);
+    const auto right = caller.begin(probe::echo, test::pattern(8), as("bob", "bob's word"), {});
+    REQUIRE(all.run_until([&] { return right->done == 1; }));
+    CHECK_FALSE(right->why);
+    CHECK(right->stub == test::pattern(8));
+}
