@@ -1,24 +1,33 @@
 #!/usr/bin/env python3
 """Moves bytes through channels of short life, by one proxy or by a farm whose proxies are restarted meanwhile.
 
-usage: soak.py RPCH [--form one|apart|farm] [--bytes 64MiB] [--lifetime 1GiB] [--window 256KiB]
-               [--pending 64] [--size 16KiB] [--connections 1] [--proxies N] [--haproxy-threads N] [--tls]
-               [--restarts N] [--pause SECONDS] [--drain SECONDS] [--limit SECONDS] [--seed N]
-               [--expect-replaced N] [--keep-logs FOLDER]
+usage: soak.py RPCH [--form one|farm] [--bytes 64MiB] [--lifetime 1GiB] [--window 256KiB] [--pending 64]
+               [--size 16KiB] [--connections 1] [--tls] [--limit SECONDS] [--seed N] [--expect-replaced N]
+               [--proxies 3] [--every 50] [--drain SECONDS] [--haproxy-threads N] [--keep-logs FOLDER]
 
   one    mover -> proxy -> server: every successor meets its predecessor (IN_R2, OUT_R2)
-  apart  mover -> HAProxy -> proxies -> server: IN channels go to some proxies, OUT channels to the others; a
-         successor meets its predecessor's proxy every second time (IN_R1, IN_R2, OUT_R1, OUT_R2)
-  farm   as `apart`, but every proxy takes both, IN and OUT a step apart; while the mover runs, one proxy after the
-         other is drained (HAProxy sends it nothing new, SIGTERM, its exit awaited) and started again, until
-         --restarts are done (0: for as long as the mover runs)
+  farm   mover -> HAProxy -> proxies -> server, IN and OUT apart: a proxy is given IN channels or OUT channels, never
+         both. Whenever --every channels have been replaced, one proxy of the side that has more is drained (HAProxy
+         sends it nothing new, SIGTERM, its exit awaited) and started again on the other side. So a process carries
+         one kind of channel in all its life, each proxy has its turn on either side, and of three proxies the two
+         that are not being drained carry one kind each. On the side with one proxy a successor meets its predecessor
+         (IN_R2, OUT_R2); where there are two, or one is being drained, it may not (IN_R1, OUT_R1).
 
 With --tls the mover speaks HTTPS to what is in front: the only proxy, or HAProxy, which then ends TLS.
 RPCH is the program `rpch`, and `soak_mover` is beside it. Sizes may end in KiB, MiB, GiB. Prints progress to stderr
-and one line of JSON to stdout. Exit 0 if every byte came back, and every proxy ended cleanly and without cutting a
-channel off; 1 if not; 77 if HAProxy is needed and not installed. Everything is on 127.0.0.1.
+and one line of JSON to stdout. Everything is on 127.0.0.1.
+
+Exit 0 if every byte came back, every proxy ended cleanly and without cutting a channel off, and at least
+--expect-replaced channels of each way were replaced. With a farm the logs of the proxies must also show that
+- no channel was opened or replaced at a process that had carried one of the other kind;
+- all four kinds of replacement happened;
+- each proxy was restarted twice at least, and all together once for every 4 times --every channels replaced;
+- at a quarter of these restarts at least a channel was open.
+Exit 1 if not; 77 if HAProxy is needed and not installed.
 """
 import argparse
+import collections
+import csv
 import json
 import os
 import re
@@ -36,13 +45,20 @@ from lab import Failed, Program, beside, free_port, make_certificate  # noqa: E4
 
 # What the proxies log, and under which name it is counted.
 COUNTED = {
-    'opened_in': re.compile(r'\bIN channel of .* open(,|$)'),
-    'opened_out': re.compile(r'\bOUT channel of .* open(,|$)'),
+    'in_opened': re.compile(r'\bIN channel of .* open$'),
+    'out_opened': re.compile(r'\bOUT channel of .* open$'),
+    'in_successors_elsewhere': re.compile(r'\bIN channel of .* open, in place of another$'),
+    'out_successors_elsewhere': re.compile(r'\bOUT channel of .* open, in place of another$'),
     'in_r1': re.compile(r'\bIN channel of .* replaced at another proxy$'),
     'in_r2': re.compile(r'\bIN channel of .* replaced at this proxy$'),
     'out_r1': re.compile(r'\bOUT channel of .* replaced at another proxy$'),
     'out_r2': re.compile(r'\bOUT channel of .* replaced at this proxy$'),
 }
+KINDS = 'in_r1', 'in_r2', 'out_r1', 'out_r2'
+# Where a channel begins to be at a proxy: IN_R1 and OUT_R1 are told by the predecessor's proxy, too.
+OPENED = 'in_opened', 'out_opened'
+SUCCEEDED = 'in_successors_elsewhere', 'out_successors_elsewhere', 'in_r2', 'out_r2'
+STOPPED = re.compile(r'stopping; connections open: [1-9]')
 CUT_OFF = re.compile(r'closing connections that are open: ([0-9]+)')
 
 HAPROXY = """global
@@ -63,7 +79,6 @@ defaults
     retries 5
     http-reuse never
     balance roundrobin
-    default-server check inter 300ms fall 1 rise 1
 frontend front
     bind 127.0.0.1:{port}{tls}
     use_backend out if {{ method RPC_OUT_DATA }}
@@ -87,7 +102,7 @@ def read_options():
     p = argparse.ArgumentParser(usage=usage.replace('usage: ', '', 1), description='\n\n'.join([about, *rest]),
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('rpch')
-    p.add_argument('--form', choices=('one', 'apart', 'farm'), default='one')
+    p.add_argument('--form', choices=('one', 'farm'), default='one')
     p.add_argument('--bytes', type=size, default=64 << 20)
     p.add_argument('--lifetime', type=size, default=1 << 30)
     p.add_argument('--window', type=size, default=256 << 10)
@@ -97,8 +112,7 @@ def read_options():
     p.add_argument('--proxies', type=int)
     p.add_argument('--haproxy-threads', type=int, default=1)
     p.add_argument('--tls', action='store_true')
-    p.add_argument('--restarts', type=int, default=0)
-    p.add_argument('--pause', type=float, default=1)
+    p.add_argument('--every', type=int, default=50, help='channels replaced between two restarts')
     p.add_argument('--drain', type=int, default=60)
     p.add_argument('--limit', type=int, default=600)
     p.add_argument('--seed', type=int, default=1)
@@ -107,9 +121,9 @@ def read_options():
     options = p.parse_args()
     options.mover = beside(options.rpch, 'soak_mover')
     if options.proxies is None:
-        options.proxies = {'one': 1, 'apart': 4, 'farm': 3}[options.form]
-    if options.proxies < {'one': 1, 'apart': 4, 'farm': 2}[options.form]:
-        p.error('a farm has two proxies at least, four if IN and OUT are apart')
+        options.proxies = {'one': 1, 'farm': 3}[options.form]
+    if (options.proxies < 3) != (options.form == 'one'):
+        p.error('a farm has three proxies at least')
     if options.expect_replaced is None:
         # each way more goes than the contents, and a channel is replaced before it is full
         options.expect_replaced = options.bytes // options.lifetime
@@ -122,10 +136,15 @@ class Counts:
     def __init__(self, keep):
         self.lock = threading.Lock()
         self.found = dict.fromkeys(COUNTED, 0)
+        self.apart = dict.fromkeys(OPENED + SUCCEEDED, 0)   # of those, how many were alone with their kind
+        self.busy = 0                                       # processes that had channels open when they were stopped
         self.cut_off = 0
         self.kept = open(os.path.join(keep, 'rpch.log'), 'w') if keep else None
 
     def taker(self, name):
+        """Takes the log of one process, from its start to its end."""
+        kinds = set()                                       # of the channels this process has carried
+
         def take(line):
             with self.lock:
                 if self.kept and line:
@@ -133,10 +152,22 @@ class Counts:
                 if name == 'server':
                     return
                 for what, pattern in COUNTED.items():
-                    self.found[what] += bool(pattern.search(line))
+                    if pattern.search(line):
+                        kinds.add(what.split('_')[0])
+                        self.found[what] += 1
+                        if what in self.apart:
+                            self.apart[what] += len(kinds) == 1
+                self.busy += bool(STOPPED.search(line))
                 cut = CUT_OFF.search(line)
                 self.cut_off += int(cut.group(1)) if cut else 0
         return take
+
+    def replaced(self, *ways):
+        return sum(self.found[way + kind] for way in ways for kind in ('_r1', '_r2'))
+
+    def were_apart(self, which):
+        """How many of those channels were at a process that carried no other kind, and how many there were."""
+        return sum(self.apart[what] for what in which), sum(self.found[what] for what in which)
 
 
 class Proxy:
@@ -168,24 +199,20 @@ class Proxy:
 class Balancer:
     """HAProxy in front of the proxies."""
 
-    def __init__(self, room, proxies, form, threads, tls):
+    def __init__(self, room, proxies, threads, tls):
         self.room = room
         if tls:
             with open(os.path.join(room, 'both.pem'), 'w') as both:
                 for part in tls:
                     with open(part) as file:
                         both.write(file.read())
-        if form == 'apart':
-            half = (len(proxies) + 1) // 2
-            ins, outs = proxies[:half], proxies[half:]
-        else:
-            ins, outs = proxies, proxies[1:] + proxies[:1]
-        self.servers = {proxy.name: [] for proxy in proxies}
+        half = (len(proxies) + 1) // 2
+        self.sides = {'in': proxies[:half], 'out': proxies[half:]}      # the proxy that came last stands last
         self.port = free_port()
         with open(os.path.join(room, 'haproxy.cfg'), 'w') as out:
             out.write(HAPROXY.format(room=room, port=self.port, threads=threads,
-                                     tls=' ssl crt %s/both.pem alpn http/1.1' % room if tls else '', ins=self.lines('in', ins),
-                                     outs=self.lines('out', outs)))
+                                     tls=' ssl crt %s/both.pem alpn http/1.1' % room if tls else '', ins=self.lines('in', proxies),
+                                     outs=self.lines('out', proxies)))
         with open(os.path.join(room, 'haproxy.log'), 'w') as log:
             self.process = subprocess.Popen(['haproxy', '-db', '-f', os.path.join(room, 'haproxy.cfg')],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -199,24 +226,45 @@ class Balancer:
                     raise Failed('HAProxy did not come up:\n' + self.said())
                 time.sleep(0.05)
 
-    def lines(self, backend, proxies):
-        """Each proxy twice in a row: of two successors one meets its predecessor."""
-        out = []
-        for proxy in proxies:
-            for turn in 'ab':
-                self.servers[proxy.name].append('%s/%s%s' % (backend, proxy.name, turn))
-                out.append('    server %s%s 127.0.0.1:%d' % (proxy.name, turn, proxy.port))
-        return '\n'.join(out)
+    def lines(self, side, proxies):
+        """Every proxy, for it may come to either side; the admin socket enables those that are on the other now."""
+        return '\n'.join('    server %s 127.0.0.1:%d%s' % (
+            proxy.name, proxy.port, '' if proxy in self.sides[side] else ' disabled') for proxy in proxies)
 
-    def set(self, proxy, state):
-        """`drain`: nothing new goes there; `ready`: it is one of the farm again."""
-        for server in self.servers[proxy.name]:
-            with socket.socket(socket.AF_UNIX) as admin:
-                admin.connect(os.path.join(self.room, 'admin'))
-                admin.sendall(b'set server %s state %s\n' % (server.encode(), state.encode()))
-                said = admin.recv(4096).strip()
-            if said:
-                raise Failed('HAProxy: %s' % said.decode())
+    def next_in_turn(self):
+        """The proxy that is longest on the larger side, its side and the other."""
+        larger, smaller = sorted(self.sides, key=lambda side: -len(self.sides[side]))
+        return self.sides[larger][0], larger, smaller
+
+    def next_is_busy(self):
+        proxy, side, _ = self.next_in_turn()
+        for server in csv.DictReader(self.ask('show stat %s 4 -1' % side).splitlines()):
+            if server['svname'] == proxy.name:
+                return int(server['scur']) > 0
+        raise Failed('HAProxy does not know %s' % proxy.name)
+
+    def take_out(self):
+        """Nothing new goes to the next proxy; it, and the side it is to come back to."""
+        proxy, side, other = self.next_in_turn()
+        self.set(side, proxy, 'drain')
+        self.sides[side].remove(proxy)
+        return proxy, other
+
+    def put(self, proxy, side):
+        self.set(side, proxy, 'ready')
+        self.sides[side].append(proxy)
+
+    def set(self, side, proxy, state):
+        said = self.ask('set server %s/%s state %s' % (side, proxy.name, state))
+        if said:
+            raise Failed('HAProxy: ' + said)
+
+    def ask(self, command):
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.connect(os.path.join(self.room, 'admin'))
+            admin.sendall(command.encode() + b'\n')
+            with admin.makefile() as answer:
+                return answer.read().strip()
 
     def said(self):
         with open(os.path.join(self.room, 'haproxy.log'), errors='replace') as file:
@@ -237,7 +285,7 @@ class Soak:
         self.options = options
         self.room = tempfile.mkdtemp(prefix='rpch_soak.')
         self.running = []
-        self.restarts = 0
+        self.restarts = collections.Counter()
         self.mover = None
 
     def start(self):
@@ -254,7 +302,7 @@ class Soak:
         for number in range(o.proxies):
             self.proxies.append(Proxy('p%d' % number, o, self.target, self.counts, tls if o.form == 'one' else None))
         if o.form != 'one':
-            self.front = Balancer(self.room, self.proxies, o.form, o.haproxy_threads, tls)
+            self.front = Balancer(self.room, self.proxies, o.haproxy_threads, tls)
         at = self.front.port if self.front else self.proxies[0].port
         binding = 'ncacn_http:127.0.0.1[%d,HttpUseTls=%s,RpcProxy=127.0.0.1:%d]' % (
             self.target, 'true' if o.tls else 'false', at)
@@ -264,27 +312,46 @@ class Soak:
         self.mover = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
     def restart_in_turn(self):
-        turn = 0
-        while self.mover.poll() is None and (not self.options.restarts or self.restarts < self.options.restarts):
-            if self.ended_within(self.options.pause):
-                return
-            proxy = self.proxies[turn % len(self.proxies)]
-            turn += 1
+        while self.replaced_more():
             began = time.monotonic()
-            self.front.set(proxy, 'drain')
+            proxy, side = self.front.take_out()
             proxy.stop(self.options.drain + 10)
             took = time.monotonic() - began
             proxy.start()
-            self.front.set(proxy, 'ready')
-            self.restarts += 1
-            print('%s was drained in %.1f s and is back' % (proxy.name, took), file=sys.stderr)
+            self.front.put(proxy, side)
+            self.restarts[proxy.name] += 1
+            print('%s was drained in %.2f s and is back for %s' % (proxy.name, took, side.upper()), file=sys.stderr)
 
-    def ended_within(self, seconds):
-        try:
-            self.mover.wait(seconds)
-            return True
-        except subprocess.TimeoutExpired:
-            return False
+    def replaced_more(self):
+        """Waits until the next proxy is to be restarted, and carries a channel; or until the mover ends, in its limit."""
+        goal = self.counts.replaced('in', 'out') + self.options.every
+        while self.mover.poll() is None:
+            if self.counts.replaced('in', 'out') >= goal and self.front.next_is_busy():
+                return True
+            time.sleep(0.005)
+        return False
+
+    def wrong_with_the_farm(self, proxies, busy):
+        counts, wrong = self.counts, []
+        said = []
+        for which, name in ((OPENED, 'openings'), (SUCCEEDED, 'successors')):
+            apart, all_of_them = counts.were_apart(which)
+            said.append('%d of %d %s' % (apart, all_of_them, name))
+            if apart != all_of_them:
+                wrong.append('%d %s were at a proxy that had carried the other kind' % (all_of_them - apart, name))
+        print('apart: ' + ' and '.join(said), file=sys.stderr)
+        for what in OPENED:                                 # else a line of the log is not known any more
+            if counts.found[what] != self.options.connections:
+                wrong.append('%s is %d, not %d' % (what, counts.found[what], self.options.connections))
+        wrong += ['%s never happened' % kind.upper() for kind in KINDS if not counts.found[kind]]
+        wrong += ['%s was restarted %d times, not twice' % (proxy.name, self.restarts[proxy.name])
+                  for proxy in proxies if self.restarts[proxy.name] < 2]
+        fewest = counts.replaced('in', 'out') // (4 * self.options.every)
+        if self.restarts.total() < fewest:
+            wrong.append('%d restarts, not %d' % (self.restarts.total(), fewest))
+        if 4 * busy < self.restarts.total():
+            wrong.append('at %d of %d restarts only was a channel open' % (busy, self.restarts.total()))
+        return wrong
 
     def run(self):
         self.start()
@@ -292,19 +359,20 @@ class Soak:
             self.restart_in_turn()
         said, _ = self.mover.communicate()
         summary = {'form': self.options.form, 'lifetime': self.options.lifetime, 'window': self.options.window,
-                   'restarts': self.restarts, 'mover': json.loads(said) if said else None}
+                   'restarts': self.restarts, 'restarts_with_channels': self.counts.busy, 'mover': json.loads(said) if said else None}
         wrong = [] if self.mover.returncode == 0 else ['the mover ended with %d' % self.mover.returncode]
-        cut_before = self.counts.cut_off                    # what is cut off after the mover's end is no matter
+        # How the proxies end after the mover is no matter.
+        busy_before, cut_before = self.counts.busy, self.counts.cut_off
+        proxies = self.proxies
         wrong += self.stop()
         summary.update(self.counts.found)
         for way in ('in', 'out'):
-            replaced = self.counts.found[way + '_r1'] + self.counts.found[way + '_r2']
+            replaced = self.counts.replaced(way)
             if replaced < self.options.expect_replaced:
                 wrong.append('%d %s channels were replaced, not %d' % (
                     replaced, way.upper(), self.options.expect_replaced))
-        kinds = ('in_r2', 'out_r2') if self.options.form == 'one' else ('in_r1', 'in_r2', 'out_r1', 'out_r2')
-        if self.options.expect_replaced >= 8:               # each proxy stands twice in a row
-            wrong += ['%s never happened' % kind.upper() for kind in kinds if not self.counts.found[kind]]
+        if self.options.form == 'farm':
+            wrong += self.wrong_with_the_farm(proxies, busy_before)
         if cut_before:
             wrong.append('%d connections were cut off when a proxy was drained' % cut_before)
         summary['wrong'] = wrong

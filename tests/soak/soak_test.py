@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The short forms of soak.py, and the proof that the mover sees what goes wrong."""
+"""The short forms of soak.py, and the proof that it and the mover see what goes wrong."""
 import contextlib
 import os
 import re
@@ -11,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, os.pardir, 'interop'))
 
 from lab import case, expect, main, run  # noqa: E402  (the folder comes first)
+from soak import OPENED, SUCCEEDED, Counts  # noqa: E402
 
 
 def soak(lab, *words):
@@ -35,29 +36,41 @@ def one_proxy_with_tls(lab):
     soak(lab, '--form', 'one', '--bytes', '16MiB', '--tls')
 
 
-@case('haproxy', 'openssl')
-def in_and_out_apart_with_tls(lab):
-    soak(lab, '--form', 'apart', '--bytes', '16MiB', '--tls')
-
-
-@case('haproxy')
-def in_and_out_apart(lab):
-    soak(lab, '--form', 'apart')
-
-
-@case('haproxy')
-def in_and_out_apart_with_the_smallest_windows_and_lives(lab):
-    soak(lab, '--form', 'apart', '--bytes', '16MiB', '--window', '8KiB', '--lifetime', '128KiB')
-
-
 @case('haproxy')
 def a_farm_that_is_restarted(lab):
-    soak(lab, '--form', 'farm', '--bytes', '256MiB', '--pause', '0.2')
+    soak(lab, '--form', 'farm', '--bytes', '256MiB', '--every', '20')
 
 
 @case('haproxy')
 def a_farm_that_is_restarted_under_several_connections(lab):
-    soak(lab, '--form', 'farm', '--bytes', '256MiB', '--pause', '0.2', '--connections', '4')
+    soak(lab, '--form', 'farm', '--bytes', '256MiB', '--every', '20', '--connections', '4')
+
+
+@case('haproxy', 'openssl')
+def a_farm_that_is_restarted_behind_tls(lab):
+    soak(lab, '--form', 'farm', '--bytes', '128MiB', '--every', '10', '--tls')
+
+
+@case('haproxy')
+def a_farm_that_is_restarted_with_the_smallest_windows_and_lives(lab):
+    soak(lab, '--form', 'farm', '--bytes', '32MiB', '--every', '20', '--window', '8KiB', '--lifetime', '128KiB')
+
+
+@case()
+def the_farm_sees_channels_that_meet(_):
+    name = '2026-11-29T10:04:44Z %s channel of 127.0.0.1 to 127.0.0.1:593 '
+    opened, succeeded, replaced = name + 'open', name + 'open, in place of another', name + 'replaced at this proxy'
+    counts = Counts(None)
+    one, two, again = counts.taker('p1'), counts.taker('p2'), counts.taker('p1')
+    for line in opened, succeeded, replaced:
+        one(line % 'IN')
+        two(line % 'OUT')
+        again(line % 'OUT')                                 # another process of the same place
+    expect((counts.were_apart(OPENED), counts.were_apart(SUCCEEDED)) == ((3, 3), (6, 6)), 'all are apart')
+    two(opened % 'IN')
+    two(replaced % 'IN')
+    again(succeeded % 'IN')
+    expect((counts.were_apart(OPENED), counts.were_apart(SUCCEEDED)) == ((3, 4), (6, 8)), 'three met others')
 
 
 class Relay:
