@@ -13,6 +13,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pa
 RECIPES = os.path.join(ROOT, 'examples', 'deployment')
 RPCECHO = '60a15ec5-4de8-11d7-a637-005056a20182@1.0'
 FARM = 3
+STREAM = ('nginx', "nginx's module stream", 'openssl')
 
 
 def recipe(lab, name, change=lambda text: text):
@@ -179,6 +180,13 @@ def nginx_encrypts_again(lab):
     everybody(lab)
 
 
+@case(*STREAM)
+def nginx_tunnels_tls(lab):
+    start_farm(lab, tls=True)
+    nginx(lab, 'nginx_tls_tunnelled.conf')
+    everybody(lab)
+
+
 def replaced(lab, front, name, tls=False):
     """A channel that is replaced ends before its Content-Length, and no front may take its proxy for a broken one."""
     start_farm(lab, '--channel-lifetime', '131072', tls=tls)
@@ -214,6 +222,11 @@ def nginx_ends_tls_of_channels_that_are_replaced(lab):
 @case('nginx', 'openssl')
 def nginx_encrypts_channels_again_that_are_replaced(lab):
     replaced(lab, nginx, 'nginx_tls_reencrypted.conf', tls=True)
+
+
+@case(*STREAM)
+def nginx_tunnels_channels_that_are_replaced(lab):
+    replaced(lab, nginx, 'nginx_tls_tunnelled.conf', tls=True)
 
 
 @case('haproxy', 'openssl')
@@ -292,10 +305,9 @@ def nginx_leaves_out_a_proxy_that_is_gone(lab):
     calls_of_rpch(lab)
 
 
-@case('nginx', 'openssl')
-def nginx_goes_past_a_proxy_that_does_not_answer(lab):
+def past_a_silent_one(lab, name, tls=False):
     """A host without power says nothing at all. Each channel waits for it briefly, none fails."""
-    start_farm(lab)
+    start_farm(lab, tls=tls)
     with socket.socket() as silent, socket.socket() as first, socket.socket() as second:
         silent.bind(('127.0.0.1', 0))
         silent.listen(0)
@@ -303,9 +315,19 @@ def nginx_goes_past_a_proxy_that_does_not_answer(lab):
             filler.setblocking(False)
             filler.connect_ex(silent.getsockname())
         lab.farm[1] = silent.getsockname()[1]
-        nginx(lab, 'nginx_tls_ended.conf')
+        nginx(lab, name)
         for _ in range(2):
             expect(rpch_call(lab, 0, bytes([41, 0, 0, 0])) == bytes([42, 0, 0, 0]), 'AddOne')
+
+
+@case('nginx', 'openssl')
+def nginx_goes_past_a_proxy_that_does_not_answer(lab):
+    past_a_silent_one(lab, 'nginx_tls_ended.conf')
+
+
+@case(*STREAM)
+def nginx_tunnels_past_a_proxy_that_does_not_answer(lab):
+    past_a_silent_one(lab, 'nginx_tls_tunnelled.conf', tls=True)
 
 
 @case()

@@ -82,6 +82,7 @@ AVAILABLE = {
     'openssl': lambda: shutil.which('openssl') is not None,
     'curl': lambda: shutil.which('curl') is not None,
     'nginx': lambda: shutil.which('nginx') is not None,
+    "nginx's module stream": lambda: os.path.exists('/usr/lib/nginx/modules/ngx_stream_module.so'),
     'squid': lambda: shutil.which('squid') is not None or os.path.exists('/usr/sbin/squid'),
     'haproxy': lambda: shutil.which('haproxy') is not None,
     'a Samba domain controller': has_domain_controller,
