@@ -18,6 +18,8 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Debian's impacket and Samba are modules of this interpreter; another one may come first in PATH.
@@ -169,14 +171,92 @@ class Program:
             self.words[1], code, '\n  '.join(self.latest())))
 
 
+def order_of(stream):
+    """The byte order of the PDU that a stream begins with, by its data representation; [C706] 14.1."""
+    return 'little' if stream[4] & 0x10 else 'big'
+
+
 def pdus(stream):
     """The RPC PDUs in a stream that holds nothing else, whole ones: (PTYPE, pfc_flags, octets). [C706] 12.6.3.1."""
     out = []
-    while len(stream) >= 16 and len(stream) >= int.from_bytes(stream[8:10], 'little'):
-        length = int.from_bytes(stream[8:10], 'little')
+    while len(stream) >= 16:
+        length = int.from_bytes(stream[8:10], order_of(stream))
+        if length < 16 or length > len(stream):
+            break
         out.append((stream[2], stream[3], bytes(stream[:length])))
         stream = stream[length:]
     return out
+
+
+BIND_ACK, ALTER_CONTEXT_RESP, RTS = 12, 15, 20              # PTYPE
+AUTH_TYPES = {9: 'spnego', 10: 'ntlm', 16: 'krb5'}          # [MS-RPCE] 2.2.1.1.7 and 2.2.1.1.8, by Samba's words
+AUTH_LEVELS = {2: 'connect', 4: 'packet', 5: 'sign', 6: 'seal'}
+SYNTAXES = {uuid.UUID('8a885d04-1ceb-11c9-9fe8-08002b104860'): 'ndr',
+            uuid.UUID('71710533-beba-4937-8319-b5dbef9ccc36'): 'ndr64'}
+
+
+def protection(octets):
+    """Mechanism and level of a PDU, or None."""
+    order = order_of(octets)
+    length = int.from_bytes(octets[10:12], order)
+    if length == 0:
+        return None
+    trailer = octets[-length - 8:]
+    return AUTH_TYPES.get(trailer[0], trailer[0]), AUTH_LEVELS.get(trailer[1], trailer[1])
+
+
+def accepted(octets):
+    """The transfer syntaxes that a bind_ack or alter_context_resp accepts. [C706] 12.6.4.4."""
+    order = order_of(octets)
+    at = 26 + int.from_bytes(octets[24:26], order)
+    at += -at % 4
+    out = []
+    for one in range(octets[at]):
+        result = octets[at + 4 + 24 * one:][:24]
+        if result[:2] == b'\0\0':
+            name = uuid.UUID(bytes_le=result[4:20]) if order == 'little' else uuid.UUID(bytes=result[4:20])
+            out.append(SYNTAXES.get(name, str(name)))
+    return out
+
+
+def rpc_stream(stream):
+    """What is behind the HTTP head of a channel, of whose logon the last leg may be answered as an echo request."""
+    at = stream.rfind(b'\r\n\r\n\x05\x00\x14')
+    return stream[at + 4:] if at >= 0 else stream
+
+
+def spoken(tap):
+    """How all clients of a tap spoke: the byte orders of their PDUs, (mechanism, level) of the protected ones, and the
+    transfer syntaxes that they got; with or without HTTP around it."""
+    orders, protected, syntaxes = set(), set(), set()
+    for client, server in tap.connections:
+        for kind, _, octets in pdus(rpc_stream(bytes(client))):
+            if kind != RTS:
+                orders.add(order_of(octets))
+                protected.add(protection(octets))
+        for kind, _, octets in pdus(rpc_stream(bytes(server))):
+            if kind in (BIND_ACK, ALTER_CONTEXT_RESP):
+                syntaxes.update(accepted(octets))
+    return orders, protected - {None}, syntaxes
+
+
+# The words of a binding by which Samba's client speaks otherwise, and how it then does: byte order, transfer syntax.
+ENCODINGS = {'': ('little', 'ndr'), 'bigendian': ('big', 'ndr'), 'ndr64': ('little', 'ndr64')}
+
+
+def expect_spoken(tap, mechanism, level, encoding, what):
+    """The wire must show what a binding of Samba's client asked for."""
+    order, syntax = ENCODINGS[encoding]
+    expected = {order}, {(mechanism, level)} if mechanism else set(), {syntax}
+    expect(spoken(tap) == expected, '%s: %s on the wire' % (what, spoken(tap)))
+
+
+def at_once(jobs, width=4):
+    """Runs functions side by side, which mostly wait, and prints what each returns. The first failure is raised when all
+    have ended."""
+    with ThreadPoolExecutor(width) as pool:
+        for one in [pool.submit(job) for job in jobs]:
+            print(one.result())
 
 
 class Tap:
@@ -345,8 +425,9 @@ def run(words, timeout, environment=None):
         return None, said.decode(errors='replace') if isinstance(said, bytes) else said
 
 
-def smbtorture(binding, test, timeout, user='%', options=(), environment=None):
-    """What the torture test says: {subtest: verdict}, and its output."""
+def smbtorture(binding, tests, timeout, user='%', options=(), environment=None):
+    """What the torture tests say: {subtest: verdict}, and the output. Each test has connections of its own; `tests` is a
+    name, or several, which a single run of the program makes one after another: cheaper."""
     with tempfile.TemporaryDirectory(prefix='rpch_interop.') as room:
         conf = os.path.join(room, 'smb.conf')
         with open(conf, 'w') as out:
@@ -354,7 +435,8 @@ def smbtorture(binding, test, timeout, user='%', options=(), environment=None):
                 'private dir', 'lock directory', 'state directory', 'cache directory')))
             out.write('tls verify peer = no_check\n')
         _, said = run(['smbtorture', '-s', conf, '-U' + user, '--basedir=' + room,
-                       *('--option=' + one for one in options), binding, test], timeout, environment)
+                       *('--option=' + one for one in options), binding,
+                       *((tests,) if isinstance(tests, str) else tests)], timeout, environment)
     found = re.findall(r'^(success|failure|error|skip): (?:echo\.)?([a-z0-9]+)', said, re.M)
     return {name: verdict for verdict, name in found}, said
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Samba's clients against `rpch proxy` and `rpch serve`: its own torture test, and its Python binding."""
+import itertools
 import re
 import struct
 import sys
 
-from lab import PASSWORD, USER, Failed, case, expect, free_port, main, smbtorture
+from lab import (ENCODINGS, PASSWORD, USER, Failed, at_once, case, expect, expect_spoken, free_port, main, smbtorture)
 from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, REALM, DomainController
 
 OPERATIONS = ('addone', 'sinkdata', 'echodata', 'sourcedata', 'testcall', 'testcall2', 'enum', 'surrounding',
@@ -93,58 +94,80 @@ def add_http_cases():
 LEVELS = {'connect': 'connect', 'packet': 'packet', 'sign': 'integrity', 'seal': 'privacy'}
 
 
-def protected_over_http(lab, options, http, who, tls=False, environment=None, settings=(), names=OPERATIONS):
-    """Runs of the subtests with RPC security inside the tunnel, and the same user at the proxy."""
-    for name in names:
+def protected_over_http(lab, mechanism, level, http, who, encoding='', more=(), tls=False, environment=None, settings=(),
+                        names=OPERATIONS):
+    """The subtests with RPC security inside the tunnel, and the same user at the proxy; each has a virtual connection of
+    its own, those that stop a run of their own as well."""
+    words = ','.join((mechanism, level, *((encoding,) if encoding else ()), *more))
+    passing = [name for name in names if OVER_HTTP[name] == 'success']
+    for together in (passing, *([name] for name in names if name not in passing)):
         tap = lab.tap(lab.port)
         binding = 'ncacn_http:127.0.0.1[%d,%s,HttpUseTls=%s,RpcProxy=127.0.0.1:%d,HttpAuthOption=%s]' % (
-            lab.http, options, 'true' if tls else 'false', tap.port, http)
-        expected = OVER_HTTP[name]
-        verdicts, said = smbtorture(binding, 'rpc.echo.echo.' + name, 60 if expected == 'success' else 5, who, settings,
-                                    environment)
-        got = outcome(verdicts, said, name, tap)
-        if got != expected:
-            raise Failed('%s, %s: expected %r, got %r\n%s' % (binding, name, expected, got, said))
-    print('%s: %d operations' % (options, len(names)))
+            lab.http, words, 'true' if tls else 'false', tap.port, http)
+        verdicts, said = smbtorture(binding, ['rpc.echo.echo.' + name for name in together],
+                                    60 if together is passing else 5, who, settings, environment)
+        for name in together:
+            got = outcome(verdicts, said, name, tap)
+            if got != OVER_HTTP[name]:
+                raise Failed('%s, %s: expected %r, got %r\n%s' % (binding, name, OVER_HTTP[name], got, said))
+        if not tls:
+            expect_spoken(tap, mechanism, level, encoding, binding)
+    return '%s: %d operations' % (words, len(names))
 
 
-def operations_at(level):
-    """What stops `sinkdata` is outside RPC security: one level shows it, and it takes its time."""
-    return [name for name in OPERATIONS if level == 'seal' or OVER_HTTP[name] == 'success']
+def operations_at(level, encoding=''):
+    """What stops `sinkdata` is outside RPC security and NDR: one level shows it, and it takes its time."""
+    return [name for name in OPERATIONS if (level, encoding) == ('seal', '') or OVER_HTTP[name] == 'success']
 
 
 def add_protected_cases():
     for mechanism, http in (('ntlm', 'ntlm'), ('spnego', 'negotiate')):
+        def start(lab, mechanism=mechanism, http=http, level='none'):
+            lab.serve('--rpc-auth', mechanism.replace('spnego', 'ntlm,negotiate'), '--users',
+                      lab.users(PASSWORD, '--ntlm'), '--auth-level', level)
+            lab.proxy(auth=http)
+
         for level in LEVELS:
-            def one(lab, mechanism=mechanism, http=http, level=level):
-                lab.serve('--rpc-auth', mechanism.replace('spnego', 'ntlm,negotiate'), '--users',
-                          lab.users(PASSWORD, '--ntlm'), '--auth-level', LEVELS[level])
-                lab.proxy(auth=http)
-                protected_over_http(lab, mechanism + ',' + level, http, USER + '%' + PASSWORD,
-                                    names=operations_at(level))
+            def one(lab, mechanism=mechanism, http=http, level=level, start=start):
+                start(lab, level=LEVELS[level])
+                print(protected_over_http(lab, mechanism, level, http, USER + '%' + PASSWORD,
+                                          names=operations_at(level)))
             one.__name__ = 'torture_%s_%s_over_http' % (mechanism, level)
             case('smbtorture')(one)
 
+        def others(lab, mechanism=mechanism, http=http, start=start):
+            start(lab)
+            at_once([lambda level=level, encoding=encoding: protected_over_http(
+                lab, mechanism, level, http, USER + '%' + PASSWORD, encoding, names=operations_at(level, encoding))
+                for level, encoding in itertools.product(LEVELS, ('bigendian', 'ndr64'))])
+        others.__name__ = 'torture_%s_every_level_bigendian_and_ndr64_over_http' % mechanism
+        case('smbtorture')(others)
+
 
 @case('a Samba domain controller', 'smbtorture')
-def torture_krb5_every_level_over_http(lab):
+def torture_kerberos_every_level_in_every_encoding_over_http(lab):
     with DomainController() as dc:
         # Once it has a ticket it calls itself by its principal, at the proxy, too: the second connection of `sleep`.
         for name in (ADMIN, ADMIN + '@' + REALM):
             lab.users(ADMIN_PASSWORD, '--ntlm', user=name)
         lab.serve('--rpc-auth', 'kerberos,negotiate', '--keytab', dc.keytab)
         lab.proxy(auth='basic,ntlm')
-        for level, http in zip(LEVELS, ('basic', 'ntlm', 'basic', 'ntlm')):
-            protected_over_http(lab, 'krb5,%s,target_hostname=%s' % (level, dc.name), http,
-                                '%s\\%s%%%s' % (DOMAIN, ADMIN, ADMIN_PASSWORD), environment=dc.kerberos(lab.room),
-                                settings=('realm=' + REALM, 'workgroup=' + DOMAIN), names=operations_at(level))
+        way = {'more': ('target_hostname=' + dc.name,), 'environment': dc.kerberos(lab.room),
+               'settings': ('realm=' + REALM, 'workgroup=' + DOMAIN)}
+        who = '%s\\%s%%%s' % (DOMAIN, ADMIN, ADMIN_PASSWORD)
+        jobs = [(mechanism, level, encoding, http)
+                for (level, http), encoding in itertools.product(zip(LEVELS, ('basic', 'ntlm') * 2), ENCODINGS)
+                for mechanism in ('krb5', 'spnego')]
+        at_once([lambda mechanism=mechanism, level=level, encoding=encoding, http=http: protected_over_http(
+            lab, mechanism, level, http, who, encoding, names=operations_at(level, encoding), **way)
+            for mechanism, level, encoding, http in jobs])
 
 
 @case('smbtorture', 'openssl')
 def torture_ntlm_seal_over_http_tls(lab):
     lab.serve('--rpc-auth', 'ntlm', '--users', lab.users(PASSWORD, '--ntlm'), '--auth-level', 'privacy')
     lab.proxy(auth='ntlm', tls=True)
-    protected_over_http(lab, 'ntlm,seal', 'ntlm', USER + '%' + PASSWORD, tls=True, names=operations_at(None))
+    print(protected_over_http(lab, 'ntlm', 'seal', 'ntlm', USER + '%' + PASSWORD, tls=True, names=operations_at(None)))
 
 
 @case('smbtorture')
@@ -158,7 +181,7 @@ def torture_refused_over_http(lab):
         verdicts, said = smbtorture(binding, 'rpc.echo.echo.addone', 30, who)
         expect('success' not in verdicts.values(), '%s: let in' % options)
         expect(re.search('ACCESS_DENIED|LOGON_FAILURE', said), '%s: refused, but not for that: %s' % (options, said))
-    protected_over_http(lab, 'ntlm,seal', 'basic', USER + '%' + PASSWORD, names=('addone',))
+    print(protected_over_http(lab, 'ntlm', 'seal', 'basic', USER + '%' + PASSWORD, names=('addone',)))
 
 
 @case('smbtorture')
