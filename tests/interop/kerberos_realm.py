@@ -4,10 +4,11 @@
 kerberos_realm.py PROGRAM ARGUMENT...
 
 The KDC listens on a free port of 127.0.0.1 and ends with the program. Principals: alice and bob with the
-passwords alice-pw and bob-pw, host/localhost and HTTP/localhost with keys in $RPCH_KEYTAB; alice has tickets
-in $KRB5CCNAME, WELLKNOWN/ANONYMOUS one for host/localhost in $RPCH_ANONYMOUS, if kvno can get it. Everything is in one
-temporary folder. Exit code 77 if MIT's programs are not there.
+passwords alice-pw and bob-pw, host/localhost and HTTP/localhost with keys in $RPCH_KEYTAB, HTTP/gate.test with one in
+$RPCH_OTHER_KEYTAB; alice has tickets in $KRB5CCNAME, WELLKNOWN/ANONYMOUS one for host/localhost in $RPCH_ANONYMOUS, if
+kvno can get it. Everything is in one temporary folder. Exit code 77 if MIT's programs are not there.
 """
+import contextlib
 import os
 import pathlib
 import secrets
@@ -19,6 +20,7 @@ import tempfile
 import time
 
 REALM = "RPCH.TEST"
+OTHER_SERVICE = "HTTP/gate.test"
 SKIPPED = 77
 
 
@@ -72,7 +74,8 @@ def environment(folder):
     out.update(KRB5_CONFIG=f"{folder}/krb5.conf", KRB5_KDC_PROFILE=f"{folder}/kdc.conf",
                KRB5CCNAME=f"FILE:{folder}/tickets", KRB5_KTNAME=f"FILE:{folder}/nothing",
                KRB5_CLIENT_KTNAME=f"FILE:{folder}/nothing", KRB5RCACHENAME=f"file2:{folder}/replays",
-               RPCH_KEYTAB=f"{folder}/keytab", RPCH_ANONYMOUS=f"FILE:{folder}/anonymous")
+               RPCH_KEYTAB=f"{folder}/keytab", RPCH_OTHER_KEYTAB=f"{folder}/other_keytab",
+               RPCH_ANONYMOUS=f"FILE:{folder}/anonymous")
     return out
 
 
@@ -92,11 +95,14 @@ def answers(port):
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-def main(arguments):
+def available():
+    return all(tool(name) for name in ("krb5kdc", "kdb5_util", "kadmin.local", "kinit"))
+
+
+@contextlib.contextmanager
+def realm():
+    """A realm that lives as long as the context: the environment of programs in it."""
     programs = {name: tool(name) for name in ("krb5kdc", "kdb5_util", "kadmin.local", "kinit")}
-    if not all(programs.values()):
-        print("skipped: MIT's KDC is not installed")
-        return SKIPPED
     with tempfile.TemporaryDirectory(prefix="rpch-realm-") as name:
         folder = pathlib.Path(name)
         port = free_port()
@@ -111,8 +117,9 @@ def main(arguments):
 
         run("kdb5_util", "-r", REALM, "-P", secrets.token_hex(16), "create", "-s", "-W")
         orders = ["addprinc -pw alice-pw alice", "addprinc -pw bob-pw bob", "addprinc -randkey WELLKNOWN/ANONYMOUS"]
-        for service in ("host/localhost", "HTTP/localhost"):
-            orders += [f"addprinc -randkey {service}", f"ktadd -k {folder}/keytab {service}"]
+        for service, keytab in (("host/localhost", "keytab"), ("HTTP/localhost", "keytab"),
+                                (OTHER_SERVICE, "other_keytab")):
+            orders += [f"addprinc -randkey {service}", f"ktadd -k {folder}/{keytab} {service}"]
         run("kadmin.local", "-r", REALM, input="\n".join(orders) + "\n")
         with open(folder / "kdc.out", "wb") as out:
             kdc = subprocess.Popen([programs["krb5kdc"], "-n", "-r", REALM, "-P", f"{folder}/pid"], env=env,
@@ -126,10 +133,18 @@ def main(arguments):
                 time.sleep(0.05)
             run("kinit", "alice", input="alice-pw\n")
             get_anonymous_ticket(env, programs["kinit"])
-            return subprocess.run(arguments, env=env, check=False).returncode
+            yield env
         finally:
             kdc.terminate()
             kdc.wait(10)
+
+
+def main(arguments):
+    if not available():
+        print("skipped: MIT's KDC is not installed")
+        return SKIPPED
+    with realm() as env:
+        return subprocess.run(arguments, env=env, check=False).returncode
 
 
 if __name__ == "__main__":

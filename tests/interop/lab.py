@@ -21,6 +21,8 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import kerberos_realm
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Debian's impacket and Samba are modules of this interpreter; another one may come first in PATH.
 PEER_PYTHON = '/usr/bin/python3'
@@ -86,6 +88,8 @@ AVAILABLE = {
     'nginx': lambda: shutil.which('nginx') is not None,
     "nginx's module stream": lambda: os.path.exists('/usr/lib/nginx/modules/ngx_stream_module.so'),
     'squid': lambda: shutil.which('squid') is not None or os.path.exists('/usr/sbin/squid'),
+    'a Kerberos realm': kerberos_realm.available,
+    'gss-ntlmssp': lambda: os.path.exists('/etc/gss/mech.d/mech.ntlmssp.conf'),
     'haproxy': lambda: shutil.which('haproxy') is not None,
     'a Samba domain controller': has_domain_controller,
     'the right to capture on lo': captures,
