@@ -54,9 +54,12 @@ RPCH_DECL void server_side::settled() {
 
 /// The OUT half goes first, with the last words of the upper layer. A client to which the end of IN
 /// came sooner would not wait for them: it takes the end of either channel for the end of both
-/// (3.2.2.5.11), and then ends IN itself.
+/// (3.2.2.5.11), and then ends IN itself. Where the OUT half is lost or takes nothing, no such
+/// words arrive, and maybe nothing else tells the client.
 RPCH_DECL void server_side::end_link(channel::leg which, link& going) {
-    if (which == channel::leg::in_tcp)
+    const bool has_out = at(channel::leg::out_tcp) != nullptr &&
+                         machine().ended_with() != errc::flow_control_stalled;
+    if (which == channel::leg::in_tcp && has_out)
         going.retire(link::linger_wait, link::linger_wait, link::farewell::after_peer);
     else
         going.finish();
