@@ -190,7 +190,7 @@ TEST_CASE("ntlm: every flipped bit of every token is found") {
     for (int which = 0; which < 3; ++which) {
         std::size_t bytes = 1;
         for (std::size_t at = 0; at < bytes; ++at)
-            for (const unsigned bit : {0x01U, 0x80U}) {
+            for (unsigned bit = 1; bit <= 0x80U; bit <<= 1) {
                 parties p;
                 const bool passed = p.talk([&](int i, test::bytes& token) {
                     if (i != which) return;
@@ -206,12 +206,17 @@ TEST_CASE("ntlm: every flipped bit of every token is found") {
     }
 }
 
-TEST_CASE("ntlm: every flipped byte of a protected message is found") {
-    for (const bool seal : {false, true}) {
+TEST_CASE("ntlm: every flipped bit of a protected message is found") {
+    for (const level at : {level::packet, level::integrity, level::privacy}) {
+        const bool seal = at == level::privacy;
         const std::size_t parts[] = {4, 23, 4, 16};
         for (std::size_t part = 0; part < 4; ++part)
-            for (std::size_t at = 0; at < parts[part]; ++at) {
+            for (std::size_t bit = 0; bit < parts[part] * 8; ++bit) {
+                CAPTURE(at);
+                CAPTURE(part);
+                CAPTURE(bit);
                 parties p;
+                p.both(at);
                 REQUIRE(p.talk());
                 REQUIRE_FALSE(receive(*p.server, send(*p.client, seal)));
                 auto m = send(*p.client, seal);
@@ -219,7 +224,7 @@ TEST_CASE("ntlm: every flipped byte of a protected message is found") {
                               : part == 1 ? m.body
                               : part == 2 ? m.tail
                                           : m.signature;
-                bytes[at] ^= std::byte{0x10};
+                bytes[bit / 8] ^= std::byte{1} << bit % 8;
                 CHECK(receive(*p.server, m) == errc::bad_signature);
                 // The context is of no further use.
                 CHECK(receive(*p.server, send(*p.client, seal)) == errc::bad_signature);

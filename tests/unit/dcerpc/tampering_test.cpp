@@ -2,7 +2,16 @@
 // calls that never end as planned.
 #include <rpch/dcerpc/verification_trailer.hpp>
 
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
 #include <doctest/doctest.h>
+
+#include <rpch/auth/ntlm.hpp>
+#include <rpch/transport/ntlm_environment.hpp>
 
 #include "tests/unit/dcerpc/secured_pair.hpp"
 
@@ -20,6 +29,62 @@ void swap_interface(test::bytes& pdu) {
         other.id.encode(byte_span(pdu).subspan<32, 16>(), core::byte_order::little);
 }
 
+/// Both ends with the NTLM of a user; its initiator is used once.
+struct ntlm_ends {
+    ntlm_ends() {
+        auto users = std::make_shared<auth::ntlm_account_list>();
+        users->add({"user", "domain", auth::ntowf_v1("Password").value()});
+        auth::ntlm_credentials who;
+        who.user = "user";
+        who.domain = "domain";
+        who.password = core::secret(std::string_view("Password"));
+        const auto& env = transport::system_ntlm_environment();
+        initiator = std::make_shared<auth::ntlm_initiator>(env, std::move(who));
+        acceptor = std::make_shared<auth::ntlm_acceptor>(env, std::move(users),
+                                                         auth::ntlm_server_settings{});
+    }
+    std::shared_ptr<auth::ntlm_initiator> initiator;
+    std::shared_ptr<auth::ntlm_acceptor> acceptor;
+};
+
+/// Secures a pair that was made with the settings.
+using secured_with = std::function<std::uint32_t(pair&, level)>;
+
+struct flips {
+    std::size_t size = 1; ///< Of the PDU.
+    /// Offsets at which a flip was taken for what was sent: the call went through.
+    std::vector<std::size_t> not_found{};
+    int left_open = 0; ///< Flips that were found and did not end the connection.
+};
+
+/// Flips each bit of the second call's request or response, in a connection of its own each.
+flips flip_each_bit(const settings& with, const secured_with& secure, level l, bool of_request) {
+    flips out;
+    for (std::size_t bit = 0; bit < out.size * 8; ++bit) {
+        pair p(with);
+        REQUIRE(p.client.add_context(test::rpcecho) == 0);
+        const auto id = secure(p, l);
+        p.call(id, test::pattern(40)); // also proves what the bind could not
+        p.run();
+        REQUIRE(p.client_events<call_completed>().size() == 1);
+        const auto flip = [&](test::bytes& pdu) {
+            out.size = pdu.size();
+            pdu[bit / 8] ^= std::byte{1} << bit % 8;
+        };
+        (of_request ? p.to_server : p.to_client) = flip;
+        p.call(id, test::pattern(37));
+        p.run();
+        const bool passed =
+            of_request ? p.received() == 2 : p.client_events<call_completed>().size() == 2;
+        if (!passed)
+            out.left_open += (of_request ? p.server.closed_with() : p.client.closed_with()) ? 0 : 1;
+        else if (out.not_found.empty() || out.not_found.back() != bit / 8)
+            out.not_found.push_back(bit / 8);
+    }
+    CHECK(out.size >= 24 + 37 + 3 + 8 + 16);
+    return out;
+}
+
 /// auth_pad_length of a PDU that has a sec_trailer.
 std::byte& pad_length(test::bytes& pdu) {
     const auto token = core::load<std::uint16_t>(pdu.data() + 10, core::byte_order::little);
@@ -27,6 +92,66 @@ std::byte& pad_length(test::bytes& pdu) {
 }
 
 } // namespace
+
+TEST_CASE("tampering: every flipped bit of a PDU that NTLM protects is found") {
+    const ntlm_ends ntlm;
+    settings with;
+    with.server.security.push_back(ntlm.acceptor);
+    const auto secure = [&](pair& p, level l) {
+        auth::security_options wanted;
+        wanted.level = l;
+        wanted.target = "host/server.example";
+        const auto id =
+            p.client.add_security({.provider = auth::security_provider::ntlm,
+                                   .level = l,
+                                   .context = ntlm.initiator->initiate(wanted).value()});
+        return id.value();
+    };
+    for (const level l : {level::packet, level::integrity, level::privacy})
+        for (const bool of_request : {true, false}) {
+            CAPTURE(l);
+            CAPTURE(of_request);
+            const flips done = flip_each_bit(with, secure, l, of_request);
+            CHECK(done.not_found.empty());
+            CHECK(done.left_open == 0);
+        }
+}
+
+// A mechanism that does not sign headers covers the stub data and their padding, [MS-RPCE]
+// 3.3.1.5.2.2 and [C706] 13.2.6. The header of a request is as good as its verification trailer,
+// [MS-RPCE] 2.2.2.13; a response has none.
+TEST_CASE("tampering: without header signing every flipped bit of stub and signature is found, and "
+          "of the headers what is not is known") {
+    const auto secure = [](pair& p, level l) { return p.secure(l); };
+    settings with;
+    for (const level l : {level::packet, level::integrity, level::privacy})
+        for (const bool of_request : {true, false}) {
+            CAPTURE(l);
+            CAPTURE(of_request);
+            with.client_rules.can_sign_headers = with.server_rules.can_sign_headers = false;
+            const flips done = flip_each_bit(with, secure, l, of_request);
+            const std::size_t trailer = done.size - 8 - (l == level::privacy ? 20 : 16);
+            std::vector<std::size_t> expected{
+                1,             // rpc_vers_minor: 0 and 1 are the same
+                3,             // flags that mean nothing here
+                4,  5,  6,  7, // characters and floats of the data representation
+                16, 17, 18, 19 // alloc_hint, which is a hint
+            };
+            if (!of_request)
+                expected.insert(expected.end(), {
+                                                    20, 21,     // context_id: calls have an id
+                                                    22, 23,     // cancel_count and reserved
+                                                    trailer + 2 // auth_pad_length below 16
+                                                });
+            expected.push_back(trailer + 3); // auth_reserved
+            CHECK(done.not_found == expected);
+            // The same mechanism, with header signing.
+            with.client_rules.can_sign_headers = with.server_rules.can_sign_headers = true;
+            const flips all = flip_each_bit(with, secure, l, of_request);
+            CHECK(all.not_found.empty());
+            CHECK(all.left_open == 0);
+        }
+}
 
 TEST_CASE("tampering: a false auth_pad_length does not take the verification trailer away") {
     for (const level l : {level::integrity, level::privacy})
