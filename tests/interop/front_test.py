@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 from lab import AVAILABLE, Failed, Skipped, beside, case, expect, free_port, main, run
@@ -78,28 +79,37 @@ def haproxy(lab, name, **how):
     start_front(lab, ['haproxy', '-db', '-f', conf])
 
 
-def nginx(lab, name, **how):
+def nginx(lab, name, master='off', **how):
     # whatever it writes goes to the lab's folder
     folders = ''.join('    %s_temp_path %s;\n' % (what, lab.path('nginx.' + what))
                       for what in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
     text = recipe(lab, name, **how).replace('http {\n', 'http {\n' + folders, 1)
     conf = written(lab, 'nginx.conf', text)
-    start_front(lab, ['nginx', '-p', lab.room, '-e', lab.path('error.log'), '-c', conf, '-g',
-                      'daemon off; master_process off; pid %s;' % lab.path('nginx.pid')])
+    lab.front = ['nginx', '-p', lab.room, '-e', lab.path('error.log'), '-c', conf, '-g',
+                 'daemon off; master_process %s; pid %s;' % (master, lab.path('nginx.pid'))]
+    start_front(lab, lab.front)
 
 
 def start_farm(lab, *more, tls=False):
     lab.serve()
     lab.farm, lab.members = [], []
+    lab.member = lambda port=0: lab.proxy(*more, tls=tls, port=port)
     for _ in range(FARM):
-        lab.proxy(*more, tls=tls)
+        lab.member()
         lab.farm.append(lab.port)
         lab.members.append(lab.running[-1])
 
 
+def start_again(lab, which):
+    at = lab.at
+    lab.member(lab.farm[which])
+    lab.at = at                                     # clients still go by the front
+    lab.members[which] = lab.running[-1]
+
+
 def opened(lab, said=' open'):
     """The channels that each proxy of the farm opened, first ones or as `said`: [(IN, OUT)]."""
-    return [tuple(sum(' %s channel of ' % way in ' ' + line and line.endswith(said) for line in one.log)
+    return [tuple(sum(' %s channel of ' % way in ' ' + line and line.endswith(said) for line in one.latest(1000))
                   for way in ('IN', 'OUT')) for one in lab.members]
 
 
@@ -187,13 +197,18 @@ def nginx_tunnels_tls(lab):
     everybody(lab)
 
 
+def moves(lab, *more):
+    """Sixteen megabytes there and back, through channels that are replaced all the time."""
+    code, said = run([beside(lab.program, 'soak_mover'), 'ncacn_http:127.0.0.1[%d,RpcProxy=%s]' % (lab.http, lab.at),
+                      '--bytes', '16777216', '--lifetime', '131072', '--limit', '60', '--insecure', '1', *more], 90)
+    expect(code == 0, 'the mover says: ' + said[-2000:])
+
+
 def replaced(lab, front, name, tls=False):
     """A channel that is replaced ends before its Content-Length, and no front may take its proxy for a broken one."""
     start_farm(lab, '--channel-lifetime', '131072', tls=tls)
     front(lab, name)
-    code, said = run([beside(lab.program, 'soak_mover'), 'ncacn_http:127.0.0.1[%d,RpcProxy=%s]' % (lab.http, lab.at),
-                      '--bytes', '16777216', '--lifetime', '131072', '--limit', '60', '--insecure', '1'], 90)
-    expect(code == 0, 'the mover says: ' + said[-2000:])
+    moves(lab)
     successors = opened(lab, ' open, in place of another')
     print('IN and OUT channels that took the place of others:', successors)
     expect(min(map(sum, zip(*successors))) > 64, 'few channels were replaced: %s' % successors)
@@ -328,6 +343,155 @@ def nginx_goes_past_a_proxy_that_does_not_answer(lab):
 @case(*STREAM)
 def nginx_tunnels_past_a_proxy_that_does_not_answer(lab):
     past_a_silent_one(lab, 'nginx_tls_tunnelled.conf', tls=True)
+
+
+def restarted_without_a_word(lab, name, tls=False):
+    """Each proxy in turn refuses connections for a moment. None may be left out for longer, or soon none is left."""
+    start_farm(lab, tls=tls)
+    nginx(lab, name)
+    for which, member in enumerate(lab.members):
+        member.stop()
+        calls_of_rpch(lab)
+        start_again(lab, which)
+
+
+@case('nginx', 'openssl')
+def nginx_takes_back_at_once_who_is_restarted(lab):
+    restarted_without_a_word(lab, 'nginx_tls_ended.conf')
+
+
+@case(*STREAM)
+def nginx_tunnels_at_once_to_who_is_restarted(lab):
+    restarted_without_a_word(lab, 'nginx_tls_tunnelled.conf', tls=True)
+
+
+def workers(lab):
+    """The worker processes of nginx that take new connections, and those that only end what they have."""
+    with open(lab.path('nginx.pid')) as file:
+        master = file.read().strip()
+    out = [], []
+    with open('/proc/%s/task/%s/children' % (master, master)) as file:
+        for pid in file.read().split():
+            try:
+                with open('/proc/%s/cmdline' % pid) as words:
+                    title = words.read()
+            except OSError:
+                continue
+            if 'worker process' in title:
+                out['is shutting down' in title].append(pid)
+    return out
+
+
+def wait_for(ready, what, seconds=30):
+    give_up = time.monotonic() + seconds
+    while not ready():
+        expect(time.monotonic() < give_up, what)
+        time.sleep(0.02)
+
+
+class Movers:
+    """Calls all the time, of new clients and old ones, until they are stopped."""
+
+    def __init__(self, lab, count):
+        self.enough = threading.Event()
+        self.failure, self.runs = None, 0
+        self.threads = [threading.Thread(target=self.go_on, args=(lab,)) for _ in range(count)]
+        for each in self.threads:
+            each.start()
+        lab.on_exit(self.stop)
+
+    def go_on(self, lab):
+        while not self.enough.is_set():
+            try:
+                moves(lab, '--connections', '2')
+                self.runs += 1
+            except Failed as why:
+                self.failure = why
+                return
+
+    def stop(self):
+        self.enough.set()
+        for each in self.threads:
+            each.join()
+
+
+def sleeper(lab, seconds):
+    """A call that takes its time, under way: one virtual connection with nothing on it meanwhile."""
+    words = [lab.program, 'call', 'ncacn_http:127.0.0.1[%d,RpcProxy=%s]' % (lab.http, lab.at), RPCECHO, '6', '--stub',
+             '%02x000000' % seconds, '--ca', lab.path('cert.pem')]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True)
+    lab.on_exit(lambda: end(process))
+    return process
+
+
+def nginx_by_the_document(lab):
+    with open(os.path.join(ROOT, 'docs', 'deployment.md')) as file:
+        lines = re.findall(r"^    (sed -i '[^']*' nginx\.conf) && nginx -s reload$", file.read(), re.M)
+    expect(len(lines) == 2, 'docs/deployment.md does not say how to drain behind nginx: %s' % lines)
+    return [line.replace('@PROXY1@', '127.0.0.1:%d' % lab.farm[0]).replace('nginx.conf', lab.path('nginx.conf'))
+            for line in lines]
+
+
+def edit_and_reload(lab, command):
+    with open(lab.path('nginx.conf')) as file:
+        before = file.read()
+    code, said = run(['sh', '-c', command], 10)
+    with open(lab.path('nginx.conf')) as file:
+        expect(code == 0 and file.read() != before, 'nothing is changed by %s: %s' % (command, said))
+    old = workers(lab)[0]
+    code, said = run([*lab.front, '-s', 'reload'], 10)
+    expect(code == 0, 'nginx -s reload: ' + said)
+    wait_for(lambda: workers(lab)[0] and not set(old) & set(workers(lab)[0]), 'nginx has no new workers')
+
+
+def drained_behind_nginx(lab, name, tls=False):
+    start_farm(lab, '--channel-lifetime', '131072', '--drain', '30', tls=tls)
+    nginx(lab, name, master='on')
+    down, up = nginx_by_the_document(lab)
+    leaving, calls = lab.members[0], 2 * FARM
+    sleepers = [sleeper(lab, 10) for _ in range(calls)]
+    wait_for(lambda: sum(map(sum, opened(lab))) >= 2 * calls, 'not all calls began')
+    expect(sum(opened(lab)[0]) > 0, 'no channel of a call at the proxy that is drained')
+    movers = Movers(lab, 2)
+    wait_for(lambda: sum(opened(lab, ' open, in place of another')[0]) > 10, 'the proxy takes no part')
+
+    edit_and_reload(lab, down)
+    latest = [time.monotonic()]
+
+    def took(line):
+        if ' open' in line:
+            latest[0] = time.monotonic()
+    leaving.take_log = took
+    wait_for(lambda: time.monotonic() > latest[0] + 1, 'the proxy that is marked down gets new channels')
+    expect(all(one.poll() is None for one in sleepers), 'the calls ended too early')
+    leaving.stop(40)
+    said = re.search('stopping; connections open: ([0-9]+)', '\n'.join(leaving.latest(1000)))
+    expect(said and int(said.group(1)) > 0, 'nothing was open when the proxy was ended')
+    expect(not any('closing connections that are open' in line for line in leaving.latest(1000)), 'it cut channels off')
+    print('channels that were open when the proxy was ended:', said.group(1))
+
+    start_again(lab, 0)
+    edit_and_reload(lab, up)
+    calls_of_rpch(lab)
+    wait_for(lambda: sum(opened(lab)[0]) > 0, 'the proxy is not taken back')
+    for one in sleepers:
+        said = one.communicate(timeout=20)[0]
+        expect(one.returncode == 0 and said.strip() == '0a000000', 'a call through the drained proxy: ' + said)
+    movers.stop()
+    expect(movers.failure is None and movers.runs >= 2, str(movers.failure or 'the movers did not end'))
+    wait_for(lambda: not workers(lab)[1], 'old workers stay though their channels have ended')
+    print('runs of the mover:', movers.runs)
+
+
+@case('nginx', 'openssl')
+def a_proxy_behind_nginx_is_drained_and_nobody_notices(lab):
+    drained_behind_nginx(lab, 'nginx_tls_ended.conf')
+
+
+@case(*STREAM)
+def a_proxy_that_nginx_tunnels_to_is_drained_and_nobody_notices(lab):
+    drained_behind_nginx(lab, 'nginx_tls_tunnelled.conf', tls=True)
 
 
 @case()

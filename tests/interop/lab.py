@@ -369,11 +369,11 @@ class Lab:
             'serve', '--http', any_port, '--tcp', any_port, '--epmap-http', any_port, '--epmap-tcp', any_port,
             *more, listeners=4)
 
-    def proxy(self, *more, tls=False, auth='none', valid_ports=None, password=PASSWORD):
+    def proxy(self, *more, tls=False, auth='none', valid_ports=None, password=PASSWORD, port=0):
         """The RPC proxy, with more words of its command line; the attribute `at` is where clients reach it."""
         if valid_ports is None:
             valid_ports = '127.0.0.1:%d;127.0.0.1:%d' % (self.http, self.epmap_http)
-        words = ['proxy', '--listen', '127.0.0.1:0', '--valid-ports', valid_ports, '--auth', auth]
+        words = ['proxy', '--listen', '127.0.0.1:%d' % port, '--valid-ports', valid_ports, '--auth', auth]
         words += ['--cert', self.certificate(), '--key', self.path('key.pem')] if tls else ['--allow-plain']
         if auth != 'none':
             more_words = ('--ntlm',) if 'ntlm' in auth or 'negotiate' in auth else ()
