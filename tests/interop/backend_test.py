@@ -25,9 +25,13 @@ CALLS = [
      ('--call', 'samr', '--rpc-auth', 'ntlm', '--rpc-level', 'integrity', *WHO, *REPEAT), ADMIN),
     ('impacket: SAMR, NTLM, privacy', 'impacket_client.py', False, ('--call', 'samr', *NTLM, *REPEAT), ADMIN),
 ]
+SECURED = [(mechanism, level, ('--rpc-auth', mechanism, '--rpc-level', level, *WHO))
+           for mechanism in ('ntlm', 'spnego', 'krb5') for level in ('sign', 'seal')]
+CALLS += [('Samba: %s%s' % (name, how), 'samba_client.py', True, ('--call', call, *words), MAPPED)
+          for name, call in (('ept_map', 'epm'), ('ept_lookup', 'lookup'))
+          for how, words in [('', ())] + [(', %s, %s' % each[:2], each[2]) for each in SECURED]]
 CALLS += [('Samba: SAMR, %s, %s' % (mechanism, level), 'samba_client.py', False,
-           ('--call', 'samr', '--rpc-auth', mechanism, '--rpc-level', level, *WHO, *REPEAT), ADMIN)
-          for mechanism in ('ntlm', 'spnego', 'krb5') for level in ('sign', 'seal')]
+           ('--call', 'samr', *words, *REPEAT), ADMIN) for mechanism, level, words in SECURED]
 
 
 def calls(lab, dc, where):

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Drive Samba's RPC over HTTP v2 client (ncacn_http): AddOne and EchoData of rpcecho, or the accounts of SAMR.
+"""Drive Samba's RPC over HTTP v2 client (ncacn_http): AddOne and EchoData of rpcecho; the accounts of SAMR; ept_map
+and ept_lookup, which must find SAMR over ncacn_ip_tcp.
 
 usage: samba_client.py --proxy IP:PORT --target HOST:PORT [--tls --ca FILE]
                        [--http-domain NAME --http-password WORD]
                        [--rpc-auth none|ntlm|spnego|krb5] [--rpc-level connect|packet|sign|seal]
                        [--rpc-domain NAME] [--rpc-user NAME] [--rpc-password WORD]
                        [--realm NAME --kdc ADDRESS --rpc-host NAME]
-                       [--call echo|samr] [--bytes N] [--repeat N] [--timeout SECONDS]
+                       [--call echo|epm|lookup|samr] [--bytes N] [--repeat N] [--timeout SECONDS]
        samba_client.py --direct --target IP:PORT ...   (the same calls over ncacn_ip_tcp)
 
 Samba has one set of credentials for HTTP and for RPC, and authenticates the bind as soon as there
@@ -23,8 +24,12 @@ import sys
 import tempfile
 
 from samba.credentials import AUTO_USE_KERBEROS, DONT_USE_KERBEROS, Credentials
-from samba.dcerpc import echo, lsa, samr
+from samba.dcerpc import echo, epmapper, lsa, misc, samr
+from samba.dcerpc.base import transfer_syntax_ndr
+from samba.ndr import ndr_pack
 from samba.param import LoadParm
+
+NO_MORE_ENTRIES = 0x16c9a0d6
 
 
 def settings(args, room):
@@ -86,6 +91,9 @@ def calls(args, room):
     lp = settings(args, room)
     if args.call == 'samr':
         return accounts(args, samr.samr(binding(args), lp, credentials(args, lp)))
+    if args.call in ('epm', 'lookup'):
+        rpc = epmapper.epmapper(binding(args), lp, credentials(args, lp))
+        return (mapped if args.call == 'epm' else listed)(args, rpc)
     rpc = echo.rpcecho(binding(args), lp, credentials(args, lp))
     for turn in range(args.repeat):
         if rpc.AddOne(41 + turn) != 42 + turn:
@@ -94,6 +102,61 @@ def calls(args, room):
         if list(rpc.EchoData(data)) != data:
             raise ValueError('EchoData')
     return 'AddOne and EchoData(%d) x %d' % (args.bytes, args.repeat)
+
+
+def floor(protocol, rhs, lhs=b''):
+    out = epmapper.epm_floor()
+    out.lhs.protocol, out.lhs.lhs_data, out.rhs = protocol, lhs, rhs
+    return out
+
+
+def uuid_floor(syntax):
+    data, minor_version = ndr_pack(syntax), epmapper.epm_rhs_uuid()
+    minor_version.unknown = data[18:]
+    return floor(epmapper.EPM_PROTOCOL_UUID, minor_version, data[:18])
+
+
+def tower(interface):
+    """Of an interface over ncacn_ip_tcp, whatever its port and address."""
+    address = epmapper.epm_rhs_ip()
+    address.ipaddr = '0.0.0.0'
+    out = epmapper.epm_twr_t()
+    floors = [uuid_floor(interface), uuid_floor(transfer_syntax_ndr()),
+              floor(epmapper.EPM_PROTOCOL_NCACN, epmapper.epm_rhs_ncacn()),
+              floor(epmapper.EPM_PROTOCOL_TCP, epmapper.epm_rhs_tcp()), floor(epmapper.EPM_PROTOCOL_IP, address)]
+    out.tower.floors, out.tower.num_floors = floors, len(floors)
+    return out
+
+
+def endpoints(towers, interface):
+    """Those of the interface over ncacn_ip_tcp."""
+    ours = [each.floors for each in towers if each.num_floors == 5
+            and each.floors[0].lhs.lhs_data == ndr_pack(interface)[:18]
+            and each.floors[3].lhs.protocol == epmapper.EPM_PROTOCOL_TCP]
+    return ['ncacn_ip_tcp:%s[%d]' % (each[4].rhs.ipaddr, each[3].rhs.port) for each in ours]
+
+
+def mapped(args, rpc):
+    interface = samr.abstract_syntax()
+    for _ in range(args.repeat):
+        _, towers, status = rpc.epm_Map(misc.GUID(), tower(interface), misc.policy_handle(), 4)
+        found = endpoints([each.twr.tower for each in towers if each.twr], interface)
+        if status != 0 or not found:
+            raise ValueError('status %#x, %s' % (status, found))
+    return 'samr at %s, x %d' % (', '.join(found), args.repeat)
+
+
+def listed(args, rpc):
+    """All entries, ten at a time, until there are no more."""
+    handle, towers, status = misc.policy_handle(), [], 0
+    while status == 0 and len(towers) < 1000:
+        handle, entries, status = rpc.epm_Lookup(epmapper.RPC_C_EP_ALL_ELTS, misc.GUID(), None,
+                                                 epmapper.RPC_C_VERS_ALL, handle, 10)
+        towers += [each.tower.tower for each in entries]
+    found = endpoints(towers, samr.abstract_syntax())
+    if status != NO_MORE_ENTRIES or not found:
+        raise ValueError('%d entries, then status %#x' % (len(towers), status))
+    return '%d entries, samr at %s' % (len(towers), ', '.join(found))
 
 
 def accounts(args, rpc):
@@ -128,7 +191,7 @@ def main():
     p.add_argument('--realm')
     p.add_argument('--kdc')
     p.add_argument('--rpc-host', help="the server's name for Kerberos, where the target is an address")
-    p.add_argument('--call', choices=('echo', 'samr'), default='echo')
+    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'samr'), default='echo')
     p.add_argument('--bytes', type=int, default=1000)
     p.add_argument('--repeat', type=int, default=1)
     p.add_argument('--timeout', type=int, default=20)
