@@ -1,16 +1,22 @@
-// Association groups of our client at a server that is not ours: [C706] 9.5.1.
+// Our client at a server that is not ours, with more than one call or connection: SAMR. The
+// password is in RPCH_PASSWORD.
 //
-//     interop_association BINDING DOMAIN USER     the password is in RPCH_PASSWORD
+//     interop_association BINDING DOMAIN USER     association groups, [C706] 9.5.1
+//     interop_association BINDING DOMAIN USER ntlm|negotiate|kerberos LEVEL TARGET
+//                         calls on one connection; DOMAIN is the realm, unless it is for NTLM
 //
-// SAMR, opened by one connection: its server handle is good on another one of the same group, and
+// Groups: opened by one connection, its server handle is good on another one of the same group, and
 // on no other; it outlives the connection that got it, and the group ends with its last one. Then
 // as many calls at once with one handle as make a client open further connections by itself.
+// Calls: each signature but the first has a sequence number above 0.
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -20,8 +26,10 @@
 #include <vector>
 
 #include <rpch/auth/ntlm.hpp>
+#include <rpch/auth/spnego.hpp>
 #include <rpch/client/client.hpp>
 #include <rpch/core/secret.hpp>
+#include <rpch/transport/kerberos.hpp>
 #include <rpch/transport/ntlm_environment.hpp>
 
 #include <asio/awaitable.hpp>
@@ -38,7 +46,8 @@ using namespace std::chrono_literals;
 using octets = std::vector<std::byte>;
 
 constexpr rpch::interface_id samr{"12345778-1234-abcd-ef00-0123456789ac", 1, 0};
-constexpr std::uint16_t connect_opnum = 0, enumerate_domains_opnum = 6; // [MS-SAMR] 3.1.5
+constexpr std::uint16_t connect_opnum = 0, close_opnum = 1, lookup_domain_opnum = 5,
+                        enumerate_domains_opnum = 6, connect5_opnum = 64; // [MS-SAMR] 3.1.5
 constexpr std::size_t handle_bytes = 20;
 
 void require(bool holds, const std::string& what) {
@@ -173,22 +182,110 @@ asio::awaitable<void> open_further_connections(place where) {
     std::printf("%zu calls with one handle by %zu connections\n", made, connections);
 }
 
+/// The octets of a stub that is numbers of four, little-endian.
+octets numbers(std::initializer_list<std::uint32_t> all) {
+    octets out;
+    for (const std::uint32_t each : all)
+        for (unsigned shift = 0; shift < 32; shift += 8)
+            out.push_back(static_cast<std::byte>(each >> shift & 0xff));
+    return out;
+}
+
+octets joined(octets first, const octets& second) {
+    first.insert(first.end(), second.begin(), second.end());
+    return first;
+}
+
+/// RPC_UNICODE_STRING of an ASCII name, [MS-DTYP] 2.3.10, and what it points to.
+octets unicode_string(const std::string& name) {
+    const auto length = static_cast<std::uint32_t>(name.size());
+    octets out = numbers({length * 2 | length * 2 << 16, 0x20000, length, 0, length});
+    for (const char each : name) {
+        out.push_back(static_cast<std::byte>(each));
+        out.push_back(std::byte{0});
+    }
+    return out;
+}
+
+/// SamrConnect5, SamrEnumerateDomainsInSamServer, SamrLookupDomainInSamServer, SamrCloseHandle.
+asio::awaitable<void> call_in_turn(const place& where, const std::string& domain) {
+    constexpr std::size_t rounds = 3;
+    session one = co_await must_open(where);
+    std::error_code why;
+    for (std::size_t i = 0; i < rounds; ++i) {
+        octets stub = numbers({0, 0x02000000, 1, 1, 3, 0}); // no name, MAXIMUM_ALLOWED, revision 3
+        octets answer = co_await one.call(connect5_opnum, std::move(stub), why);
+        require(!why && answer.size() == 16 + handle_bytes, "SamrConnect5: " + why.message());
+        const octets handle(answer.begin() + 16, answer.end());
+        const std::error_code refused = co_await one.use(handle);
+        require(!refused, "SamrEnumerateDomainsInSamServer: " + refused.message());
+        stub = joined(handle, unicode_string(domain));
+        answer = co_await one.call(lookup_domain_opnum, std::move(stub), why);
+        // a referent, the count of sub-authorities, the SID with four of them
+        require(!why && answer.size() == 4 + 4 + 8 + 4 * 4,
+                "SamrLookupDomainInSamServer: " + why.message());
+        stub = handle;
+        answer = co_await one.call(close_opnum, std::move(stub), why);
+        require(!why && answer == octets(handle_bytes), "SamrCloseHandle: " + why.message());
+        const std::error_code gone = co_await one.use(handle);
+        require(gone == rpch::rpc_status::nca_fault_context_mismatch,
+                "with a handle that is closed: " + gone.message());
+    }
+    require(one.rpc.connections() == 1, "more than one connection");
+    std::printf("%zu calls in turn\n", 5 * rounds);
+}
+
+std::shared_ptr<rpch::auth::security_initiator> security(const std::string& mechanism,
+                                                         const std::string& domain,
+                                                         const std::string& user,
+                                                         const char* password) {
+    const auto ntlm = std::make_shared<rpch::auth::ntlm_initiator>(
+        rpch::transport::system_ntlm_environment(),
+        rpch::auth::ntlm_credentials{
+            .user = user, .domain = domain, .password = rpch::core::secret(password)});
+    if (mechanism == "ntlm") return ntlm;
+    const auto kerberos =
+        std::make_shared<rpch::transport::kerberos_initiator>(rpch::transport::kerberos_credentials{
+            .user = user, .realm = domain, .password = rpch::core::secret(password)});
+    if (mechanism == "kerberos") return kerberos;
+    return std::make_shared<rpch::auth::spnego_initiator>(
+        std::vector<std::shared_ptr<rpch::auth::security_initiator>>{kerberos, ntlm});
+}
+
+rpch::auth::authentication_level level_of(const std::string& word) {
+    using enum rpch::auth::authentication_level;
+    if (word == "connect") return connect;
+    if (word == "packet") return packet;
+    if (word == "integrity") return integrity;
+    require(word == "privacy", "no such level: " + word);
+    return privacy;
+}
+
 } // namespace
 
 int main(int count, char** words) try {
     const char* password = std::getenv("RPCH_PASSWORD");
-    if (count != 4 || password == nullptr) return 2;
+    if ((count != 4 && count != 7) || password == nullptr) return 2;
     place where{words[1], {}};
-    where.options.rpc_security = std::make_shared<rpch::auth::ntlm_initiator>(
-        rpch::transport::system_ntlm_environment(),
-        rpch::auth::ntlm_credentials{
-            .user = words[3], .domain = words[2], .password = rpch::core::secret(password)});
+    const bool groups = count == 4;
+    where.options.rpc_security = security(groups ? "ntlm" : words[4], words[2], words[3], password);
+    if (!groups) {
+        where.options.rpc_level = level_of(words[5]);
+        where.options.rpc_target = words[6];
+    }
     asio::io_context io(1);
     std::exception_ptr thrown;
     bool over = false;
     asio::co_spawn(
         io,
         [&]() -> asio::awaitable<void> {
+            if (!groups) {
+                // the domain's short name is the first word of the realm's
+                std::string domain = words[2];
+                domain.resize(std::min(domain.find('.'), domain.size()));
+                co_await call_in_turn(where, domain);
+                co_return;
+            }
             co_await share_a_handle(where);
             co_await open_further_connections(where);
         },

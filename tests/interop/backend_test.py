@@ -6,7 +6,7 @@ import re
 import sys
 
 from lab import PASSWORD, USER, Failed, Skipped, case, expect, main, run
-from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DRSUAPI, REALM, SAMR, DomainController
+from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DRSUAPI, REALM, SAMR, WRONG_PASSWORD, DomainController
 
 PEERS = ('a Samba domain controller', 'impacket', 'python3-samba')
 WHO = ('--rpc-domain', DOMAIN, '--rpc-user', ADMIN, '--rpc-password', ADMIN_PASSWORD)
@@ -83,11 +83,6 @@ def through_the_proxy_tls(lab):
     through_the_proxy(lab, tls=True)
 
 
-# How a wrong password is told: after the third leg of NTLM, which has no answer, by the fault of the first call; after
-# that of SPNEGO by its answer; and by a key distribution centre before anything is sent.
-REFUSALS = {'ntlm': 'nca_s_proto_error', 'negotiate': 'RPC_S_SEC_PKG_ERROR', 'kerberos': 'name or password'}
-
-
 @case('a Samba domain controller', 'openssl')
 def our_client_through_the_proxy(lab):
     with DomainController() as dc:
@@ -109,7 +104,7 @@ def our_client_through_the_proxy(lab):
                 code, said = dc.called_by_us(lab, binding, mechanism, 'integrity', DRSUAPI, more=more)
                 expect(code == 1 and 'access denied' in said, 'DRSBind, %s, not sealed: %s' % (mechanism, said))
                 code, said = dc.called_by_us(lab, binding, mechanism, 'privacy', password='wrong', more=more)
-                expect(code == 1 and re.search(REFUSALS[mechanism], said),
+                expect(code == 1 and re.search(WRONG_PASSWORD[mechanism], said),
                        '%s with a wrong password: %s' % (mechanism, said))
                 print('%s at the proxy, %s at the server: SamrConnect and DRSBind' % (http, mechanism))
 

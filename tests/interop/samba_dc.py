@@ -25,6 +25,9 @@ ADMIN, ADMIN_PASSWORD = 'Administrator', 'Passw0rd.lab'
 SAMR = '12345778-1234-abcd-ef00-0123456789ac@1.0', '0', '0000000000000002'
 DRSUAPI = 'e3514235-4b06-11d1-ab04-00c04fc2dcd2@4.0', '0', '00' * 8
 MGMT = 'afa8bd80-7d8a-11c9-bef4-08002b102989@1.0', '2', ''
+# How a wrong password is told to our client there: after the third leg of NTLM, which has no answer, by the fault of the
+# first call; after that of SPNEGO by its answer; and by a key distribution centre before anything is sent.
+WRONG_PASSWORD = {'ntlm': 'nca_s_proto_error', 'negotiate': 'RPC_S_SEC_PKG_ERROR', 'kerberos': 'name or password'}
 CONFIGURATION = """[global]
     workgroup = {domain}
     realm = {realm}
@@ -154,7 +157,8 @@ class DomainController:
                       % (REALM, REALM, self.address, REALM.lower(), REALM))
         return {'KRB5_CONFIG': conf, 'KRB5CCNAME': 'FILE:' + os.path.join(room, 'ccache'), 'KRB5RCACHENAME': 'none:'}
 
-    def called_by_us(self, lab, binding, mechanism, level, what=SAMR, password=ADMIN_PASSWORD, more=()):
+    def called_by_us(self, lab, binding, mechanism, level, what=SAMR, password=ADMIN_PASSWORD, more=(),
+                     environment=None):
         """`rpch call` as the domain's administrator; its exit code and all it said."""
         secret = lab.path('secret_of_the_administrator')
         with open(secret, 'w') as out:
@@ -162,7 +166,7 @@ class DomainController:
         user = DOMAIN + '\\' + ADMIN if mechanism == 'ntlm' else ADMIN + '@' + REALM
         return run([lab.program, 'call', binding, what[0], what[1], '--stub', what[2], '--rpc-user', user,
                     '--rpc-password-file', secret, '--rpc-auth', mechanism, '--auth-level', level,
-                    '--target', 'host/' + self.name, *more], 30, self.kerberos(lab.room))
+                    '--target', 'host/' + self.name, *more], 30, environment or self.kerberos(lab.room))
 
     def tail(self):
         with open(self.log, errors='replace') as file:

@@ -4,9 +4,9 @@ import itertools
 import re
 import sys
 
-from lab import (BIND_ACK, ENCODINGS, PASSWORD, USER, Failed, at_once, case, expect, expect_spoken, main, pdus, run,
+from lab import (BIND_ACK, ENCODINGS, PASSWORD, USER, Failed, at_once, beside, case, expect, expect_spoken, main, pdus, run,
                  smbtorture)
-from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DRSUAPI, MGMT, REALM, DomainController
+from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DRSUAPI, MGMT, REALM, SAMR, WRONG_PASSWORD, DomainController
 
 OPERATIONS = ('addone', 'sinkdata', 'echodata', 'sourcedata', 'testcall', 'testcall2', 'enum', 'surrounding',
               'doublepointer', 'sleep')
@@ -178,22 +178,68 @@ def impacket_wrong_password(lab):
 HANDLE = '[0-9a-f]{40}0{8}'                                 # the answer of SamrConnect: a handle, and success
 
 
+WITHOUT_KERBEROS = {'KRB5_CONFIG': '/dev/null'}
+# What `--rpc-auth` and the level are on the wire, by the words of lab.py.
+WIRE_MECHANISMS = {'ntlm': 'ntlm', 'negotiate': 'spnego', 'kerberos': 'krb5'}
+WIRE_LEVELS = {ours: sambas for sambas, ours in LEVELS.items()}
+
+
+def expect_mechanism(tap, mechanism, level, ntlm, what):
+    """The wire of the only connection of a tap: mechanism, level, and whether NTLM was what logged on."""
+    expect(len(tap.connections) == 1, '%s: %d connections' % (what, len(tap.connections)))
+    expect_spoken(tap, WIRE_MECHANISMS[mechanism], WIRE_LEVELS[level], '', what)
+    third_leg = b'NTLMSSP\0' + (3).to_bytes(4, 'little')    # [MS-NLMP] 2.2.1.3
+    expect((third_leg in tap.connections[0][0]) == ntlm, what + ': not with the mechanism that was wanted inside')
+
+
 @case('a Samba domain controller')
 def our_client_at_a_domain_controller(lab):
     with DomainController() as dc:
         binding = 'ncacn_ip_tcp:%s[%d]' % (dc.address, dc.rpc_port)
         for mechanism in MECHANISMS:
             # At connect, Samba 4.17 cannot answer a client whose context could sign.
-            for level in ('connect', 'packet', 'integrity', 'privacy'):
-                code, said = dc.called_by_us(lab, binding, mechanism, level)
+            for level in LEVELS.values():
+                tap = lab.tap(dc.rpc_port, dc.address)
+                code, said = dc.called_by_us(lab, 'ncacn_ip_tcp:127.0.0.1[%d]' % tap.port, mechanism, level)
                 expect(code == 0 and re.fullmatch(HANDLE, said.strip()),
                        'SamrConnect, %s, %s: %s\n%s' % (mechanism, level, said, dc.tail()))
+                expect_mechanism(tap, mechanism, level, mechanism == 'ntlm', mechanism + ', ' + level)
             code, said = dc.called_by_us(lab, binding, mechanism, 'connect', MGMT)
             expect(code == 0 and said.strip() == '0000000001000000', 'is_server_listening, %s: %s' % (mechanism, said))
             code, said = dc.called_by_us(lab, binding, mechanism, 'privacy', DRSUAPI)
             expect(code == 0 and said.strip().endswith('0' * 8), 'DRSBind, %s: %s' % (mechanism, said))
             code, said = dc.called_by_us(lab, binding, mechanism, 'privacy', password='wrong')
-            expect(code == 1, '%s with a wrong password: %s' % (mechanism, said))
+            expect(code == 1 and re.search(WRONG_PASSWORD[mechanism], said),
+                   '%s with a wrong password: %s' % (mechanism, said))
+        # SPNEGO where there is no ticket to be had: NTLM inside
+        for level in LEVELS.values():
+            tap = lab.tap(dc.rpc_port, dc.address)
+            code, said = dc.called_by_us(lab, 'ncacn_ip_tcp:127.0.0.1[%d]' % tap.port, 'negotiate', level,
+                                         environment=WITHOUT_KERBEROS)
+            expect(code == 0 and re.fullmatch(HANDLE, said.strip()), 'NTLM inside SPNEGO, %s: %s' % (level, said))
+            expect_mechanism(tap, 'negotiate', level, True, 'NTLM inside SPNEGO, ' + level)
+        code, said = dc.called_by_us(lab, binding, 'negotiate', 'privacy', DRSUAPI, environment=WITHOUT_KERBEROS)
+        expect(code == 0 and said.strip().endswith('0' * 8), 'DRSBind, NTLM inside SPNEGO: ' + said)
+        code, said = dc.called_by_us(lab, binding, 'negotiate', 'privacy', password='wrong', environment=WITHOUT_KERBEROS)
+        expect(code == 1 and re.search(WRONG_PASSWORD['negotiate'], said), 'NTLM inside SPNEGO, wrong password: ' + said)
+
+
+@case('a Samba domain controller')
+def our_client_calls_a_domain_controller_in_turn(lab):
+    """SAMR: many calls on one connection, the sequence numbers of whose signatures count on."""
+    with DomainController() as dc:
+        ways = [(mechanism, {}, mechanism == 'ntlm') for mechanism in MECHANISMS] + [('negotiate', WITHOUT_KERBEROS, True)]
+        for (mechanism, environment, ntlm), level in itertools.product(ways, LEVELS.values()):
+            tap = lab.tap(dc.rpc_port, dc.address)
+            code, said = run([beside(lab.program, 'interop_association'), 'ncacn_ip_tcp:127.0.0.1[%d]' % tap.port,
+                              DOMAIN if mechanism == 'ntlm' else REALM, ADMIN, mechanism, level, 'host/' + dc.name], 60,
+                             {**dc.kerberos(lab.room), **environment, 'RPCH_PASSWORD': ADMIN_PASSWORD})
+            what = '%s, %s%s' % (mechanism, level, ', NTLM inside' if environment else '')
+            expect(code == 0, '%s: %s\n%s' % (what, said, dc.tail()))
+            expect_mechanism(tap, mechanism, level, ntlm, what)
+            requests = [octets for kind, _, octets in pdus(bytes(tap.connections[0][0])) if kind == REQUEST]
+            expect(len(requests) == 15, '%s: %d requests' % (what, len(requests)))
+            print('%s: %s' % (what, said.strip()))
 
 
 @case('a Samba domain controller', 'smbtorture')
