@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from lab import HERE, PEER_PYTHON, Failed, Program, beside, case, expect, free_port, main, pdus, run
+from lab import HERE, PEER_PYTHON, Failed, beside, case, expect, main, pdus, run
 from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DomainController
 
 BIND, BIND_ACK, BIND_NAK = 11, 12, 13                       # PTYPE
@@ -63,9 +63,7 @@ class Samba:
 
 def registry(lab):
     """The server with context handles: its ports of ncacn_ip_tcp and ncacn_http."""
-    one = Program([beside(lab.program, 'interop_raw_server'), str(free_port())], listeners=3)
-    lab.running.append(one)
-    return one.ports[1:]
+    return lab.raw_server()[1:]
 
 
 def handles_of_a_group(samba):

@@ -7,7 +7,7 @@ usage: impacket_client.py --proxy HOST:PORT --target HOST:PORT [--tls]
                           [--http-domain NAME] [--http-user NAME] [--http-password WORD]
                           [--rpc-auth none|ntlm] [--rpc-level connect|integrity|privacy]
                           [--rpc-domain NAME] [--rpc-user NAME] [--rpc-password WORD]
-                          [--call echo|epm|lookup|list|mgmt|samr|in_channel] [--of rpcecho|samr]
+                          [--call echo|epm|lookup|list|mgmt|samr|registry|in_channel] [--of rpcecho|samr]
                           [--cookie HEX] [--hold SECONDS] [--bytes N] [--repeat N] [--timeout SECONDS]
        impacket_client.py --direct --target HOST:PORT ...   (the same calls over ncacn_ip_tcp)
 
@@ -17,6 +17,7 @@ usage: impacket_client.py --proxy HOST:PORT --target HOST:PORT [--tls]
   list   all of ept_lookup, by impacket's own loop, and again for one interface and every version option
   mgmt   inq_if_ids; of rpcecho also inq_stats, is_server_listening, and stop_server_listening, which must be refused
   samr   the domains of an account server, and the accounts of the second one
+  registry  a handle of the registry of raw_server.cpp, and its version
   in_channel  opens only the IN channel of the virtual connection --cookie, and waits for --hold seconds: the status
          line that came, or that it stays open
 
@@ -34,6 +35,7 @@ from impacket.dcerpc.v5 import epm, mgmt, rpch, rpcrt, samr, transport
 from impacket.http import AUTH_BASIC, AUTH_NTLM, HTTPClientSecurityProvider
 from impacket.uuid import uuidtup_to_bin
 
+REGISTRY = uuidtup_to_bin(('338cd001-2244-31f1-aaaa-900038001003', '1.0'))
 RPCECHO = uuidtup_to_bin(('60a15ec5-4de8-11d7-a637-005056a20182', '1.0'))
 INTERFACES = {'rpcecho': (RPCECHO, ('ncacn_ip_tcp', 'ncacn_http')), 'samr': (samr.MSRPC_UUID_SAMR, ('ncacn_ip_tcp',))}
 LEVELS = {'connect': rpcrt.RPC_C_AUTHN_LEVEL_CONNECT, 'integrity': rpcrt.RPC_C_AUTHN_LEVEL_PKT_INTEGRITY,
@@ -190,6 +192,18 @@ def call_samr(args):
     return 'domains %s, users %s, x %d' % (domains, users, args.repeat)
 
 
+def call_registry(args):
+    rpc = connection(args)
+    rpc.bind(REGISTRY)
+    rpc.call(2, struct.pack('<II', 0, 0x02000000))          # OpenLocalMachine
+    rpc.call(26, rpc.recv()[:20])                           # BaseRegGetVersion
+    version, status = struct.unpack('<II', rpc.recv()[:8])
+    rpc.disconnect()
+    if (version, status) != (6, 0):
+        raise ValueError('version %d, status %d' % (version, status))
+    return 'version %d' % version
+
+
 def call_in_channel(args):
     wire = way(args)
     wire.create_rpc_in_channel()
@@ -222,7 +236,8 @@ def main():
     p.add_argument('--rpc-domain', default='')
     p.add_argument('--rpc-user', default='')
     p.add_argument('--rpc-password', default='')
-    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'list', 'mgmt', 'samr', 'in_channel'), default='echo')
+    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'list', 'mgmt', 'samr', 'registry', 'in_channel'),
+                   default='echo')
     p.add_argument('--of', choices=tuple(INTERFACES), default='rpcecho')
     p.add_argument('--cookie')
     p.add_argument('--hold', type=int, default=2)

@@ -381,6 +381,12 @@ class Lab:
         self.port, = self.start(*words, *more, listeners=1)
         self.at = '127.0.0.1:%d' % self.port
 
+    def raw_server(self):
+        """raw_server.cpp: the ports of its endpoint mapper, and of its other interfaces over TCP and ncacn_http."""
+        one = Program([beside(self.program, 'interop_raw_server'), str(free_port())], listeners=3)
+        self.running.append(one)
+        return one.ports
+
     def tap(self, port, host='127.0.0.1'):
         one = Tap(port, host)
         self.taps.append(one)

@@ -82,7 +82,10 @@ void offer_tolerant(rpch::server& on, Answer answer_of) {
 std::shared_ptr<rpch::auth::security_acceptor> ntlm() {
     const auto& environment = rpch::transport::system_ntlm_environment();
     auto accounts = std::make_shared<rpch::auth::ntlm_account_list>();
-    accounts->add({.user = "tester", .domain = "", .nt_hash = *rpch::auth::ntowf_v1("secret")});
+    const auto hash = *rpch::auth::ntowf_v1("secret");
+    accounts->add({.user = "tester", .domain = "", .nt_hash = hash});
+    accounts->add({.user = "domainuser", .domain = "RPCHDOM", .nt_hash = hash});
+    accounts->add({.user = "lockeduser", .domain = "", .nt_hash = hash, .locked = true});
     return std::make_shared<rpch::auth::ntlm_acceptor>(
         environment, std::move(accounts),
         rpch::auth::ntlm_server_settings{

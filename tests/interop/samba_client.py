@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """Drive Samba's RPC over HTTP v2 client (ncacn_http): AddOne and EchoData of rpcecho; the accounts of SAMR; ept_map
-and ept_lookup, which must find SAMR over ncacn_ip_tcp.
+and ept_lookup, which must find SAMR over ncacn_ip_tcp; or the registry of raw_server.cpp.
 
 usage: samba_client.py --proxy IP:PORT --target HOST:PORT [--tls --ca FILE]
                        [--http-domain NAME --http-password WORD]
                        [--rpc-auth none|ntlm|spnego|krb5] [--rpc-level connect|packet|sign|seal]
                        [--rpc-domain NAME] [--rpc-user NAME] [--rpc-password WORD]
                        [--realm NAME --kdc ADDRESS --rpc-host NAME]
-                       [--call echo|epm|lookup|samr] [--bytes N] [--repeat N] [--timeout SECONDS]
+                       [--call echo|epm|lookup|samr|registry] [--bytes N] [--repeat N] [--timeout SECONDS]
        samba_client.py --direct --target IP:PORT ...   (the same calls over ncacn_ip_tcp)
 
 Samba has one set of credentials for HTTP and for RPC, and authenticates the bind as soon as there
@@ -24,7 +24,7 @@ import sys
 import tempfile
 
 from samba.credentials import AUTO_USE_KERBEROS, DONT_USE_KERBEROS, Credentials
-from samba.dcerpc import echo, epmapper, lsa, misc, samr
+from samba.dcerpc import echo, epmapper, lsa, misc, samr, winreg
 from samba.dcerpc.base import transfer_syntax_ndr
 from samba.ndr import ndr_pack
 from samba.param import LoadParm
@@ -94,6 +94,9 @@ def calls(args, room):
     if args.call in ('epm', 'lookup'):
         rpc = epmapper.epmapper(binding(args), lp, credentials(args, lp))
         return (mapped if args.call == 'epm' else listed)(args, rpc)
+    if args.call == 'registry':
+        rpc = winreg.winreg(binding(args), lp, credentials(args, lp))
+        return 'version %d' % rpc.GetVersion(rpc.OpenHKLM(None, 0x02000000))
     rpc = echo.rpcecho(binding(args), lp, credentials(args, lp))
     for turn in range(args.repeat):
         if rpc.AddOne(41 + turn) != 42 + turn:
@@ -191,7 +194,7 @@ def main():
     p.add_argument('--realm')
     p.add_argument('--kdc')
     p.add_argument('--rpc-host', help="the server's name for Kerberos, where the target is an address")
-    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'samr'), default='echo')
+    p.add_argument('--call', choices=('echo', 'epm', 'lookup', 'samr', 'registry'), default='echo')
     p.add_argument('--bytes', type=int, default=1000)
     p.add_argument('--repeat', type=int, default=1)
     p.add_argument('--timeout', type=int, default=20)

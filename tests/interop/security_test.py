@@ -143,7 +143,7 @@ def impacket_ntlm_at_the_proxy_and_at_the_server(lab):
     lab.proxy(auth='basic,ntlm')
     answered(both_layers(lab, '--bytes', '100000'))
     code, said = both_layers(lab, http_password='other')
-    expect(code == 1, 'a wrong password at the proxy was good enough: ' + said)
+    expect(code == 1 and ' 401 ' in said, 'a wrong password at the proxy was good enough: ' + said)
 
 
 @case('impacket', 'openssl')
@@ -172,7 +172,54 @@ def our_client_ntlm_at_the_proxy_and_at_the_server(lab):
 def impacket_wrong_password(lab):
     protected(lab, 'ntlm', 'integrity')
     code, said = impacket(lab, '--direct', '--target', '127.0.0.1:%d' % lab.tcp, password='wrong')
-    expect(code == 1 and 'denied' in said.lower(), 'the client said: ' + said)
+    expect(code == 1 and 'rpc_s_access_denied' in said, 'the client said: ' + said)
+    lab.running[0].must_log('logon by NTLM failed: %s, %s' % (UNKNOWN, USER))
+
+
+# Domain, user, password, and what the log of raw_server.cpp says of a refusal; the client is told the same in any case.
+UNKNOWN, LOCKED = 'unknown user or wrong password', 'the account is locked'
+LOGONS = (('', 'tester', 'secret', None), ('ANYDOM', 'tester', 'secret', None), ('', 'tester', 'guess', UNKNOWN),
+          ('', 'nobody', 'secret', UNKNOWN), ('rpchdom', 'domainuser', 'secret', None),
+          ('OTHERDOM', 'domainuser', 'secret', UNKNOWN), ('', 'domainuser', 'secret', UNKNOWN),
+          ('', 'lockeduser', 'secret', LOCKED), ('', 'lockeduser', 'guess', UNKNOWN))
+# After the third leg of NTLM, which has no answer, the first call is refused; that of SPNEGO is answered itself.
+TOLD = {('impacket_client.py', 'ntlm'): 'rpc_s_access_denied', ('samba_client.py', 'ntlm'): 'Access Denied',
+        ('samba_client.py', 'spnego'): 'The attempted logon is invalid'}
+
+
+def logons(lab, script, mechanism, level):
+    _, tcp, http = lab.raw_server()
+    server = lab.running[-1]
+    lab.http = lab.epmap_http = http
+    lab.proxy()                                             # lets everybody in: the server is to refuse
+    for way, some in ((('--direct', '--target', '127.0.0.1:%d' % tcp), LOGONS),
+                      (('--proxy', lab.at, '--target', '127.0.0.1:%d' % http), LOGONS[-5:-1])):
+        for domain, user, password, refusal in some:
+            who = '%s\\%s with %s, %s, %s: ' % (domain, user, password, mechanism, way[0])
+            server.log.clear()
+            code, said = lab.client(script, *way, '--call', 'registry', '--rpc-auth', mechanism, '--rpc-level', level,
+                                    '--rpc-domain', domain, '--rpc-user', user, '--rpc-password', password)
+            if refusal is None:
+                expect(code == 0 and 'ok: ' in said, who + said)
+                continue
+            expect(code == 1 and TOLD[script, mechanism] in said, who + said)
+            server.must_log('logon by %s failed: %s, %s' % (
+                'NTLM' if mechanism == 'ntlm' else 'Negotiate', refusal, user))
+
+
+@case('impacket')
+def impacket_wrong_domain_and_locked_user(lab):
+    logons(lab, 'impacket_client.py', 'ntlm', 'privacy')
+
+
+@case('python3-samba')
+def samba_wrong_domain_and_locked_user(lab):
+    logons(lab, 'samba_client.py', 'ntlm', 'seal')
+
+
+@case('python3-samba')
+def samba_wrong_domain_and_locked_user_spnego(lab):
+    logons(lab, 'samba_client.py', 'spnego', 'sign')
 
 
 HANDLE = '[0-9a-f]{40}0{8}'                                 # the answer of SamrConnect: a handle, and success
