@@ -1,17 +1,25 @@
 // Calls that are cancelled, late, unanswered or too many, and what client and server make of them.
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <iterator>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include <rpch/dcerpc/common_header.hpp>
+
 #include <asio/cancellation_signal.hpp>
 
+#include "tests/support/relay.hpp"
 #include "tests/support/stack.hpp"
 
 namespace {
 
+namespace dcerpc = rpch::dcerpc;
 using rpch::errc;
 using rpch::rpc_status;
 using test::probe;
@@ -83,6 +91,120 @@ TEST_CASE("A server that does not heed a cancel is left to itself after cancel_w
         CHECK(told == 1);
         CHECK(call->done == 1);
     }
+}
+
+namespace {
+
+/// What passes between client and server, read on the way; notices can be lost there.
+struct read_on_the_way {
+    read_on_the_way(test::stack& all, way which)
+        : by(which),
+          between(all.io, by == way::tcp ? all.tcp_port : all.server_port),
+          proxy_port(all.proxy_port) {
+        between.leave_out([this](bool from_client, rpch::byte_view pdu) {
+            const auto h = dcerpc::decode_common_header(pdu);
+            if (!h || h->type == dcerpc::pdu_type::rts) return false;
+            const bool is_lost = from_client && lost.count(h->type) != 0;
+            seen.push_back({from_client, is_lost, h->type, h->call_id, clock::now()});
+            return is_lost;
+        });
+    }
+    [[nodiscard]] std::string binding() const {
+        const std::string port = std::to_string(between.port());
+        return by == way::tcp
+                   ? "ncacn_ip_tcp:127.0.0.1[" + port + "]"
+                   : "ncacn_http:127.0.0.1[" + port +
+                         ",RpcProxy=127.0.0.1:" + std::to_string(proxy_port) + ",HttpUseTls=false]";
+    }
+    using clock = std::chrono::steady_clock;
+    struct entry {
+        bool from_client;
+        bool is_lost;
+        dcerpc::pdu_type type;
+        std::uint32_t call_id;
+        clock::time_point at;
+    };
+    /// @return the PDUs of one type.
+    [[nodiscard]] std::vector<entry> of(dcerpc::pdu_type type) const {
+        std::vector<entry> out;
+        std::copy_if(seen.begin(), seen.end(), std::back_inserter(out),
+                     [type](const entry& each) { return each.type == type; });
+        return out;
+    }
+
+    way by;
+    std::set<dcerpc::pdu_type> lost;
+    std::vector<entry> seen;
+    test::relay between;
+    std::uint16_t proxy_port;
+};
+
+} // namespace
+
+// [C706] 9.5.4 and 12.6.4.8: who does not wait for the answer to a cancel gives the call up.
+TEST_CASE("A call that is given up after cancel_wait is orphaned, which its server gets to know") {
+    using dcerpc::pdu_type;
+    constexpr auto cancel_wait = 150ms;
+    enum class loses { nothing, the_cancel, all_notices };
+    for (const way by : {way::tcp, way::http})
+        for (const loses what : {loses::nothing, loses::the_cancel, loses::all_notices}) {
+            CAPTURE(static_cast<int>(by));
+            CAPTURE(static_cast<int>(what));
+            test::stack all({.adjust_proxy = [](rpch::proxy_settings& s) {
+                s.valid_ports = "127.0.0.1:1-65535";
+            }});
+            read_on_the_way road(all, by);
+            if (what != loses::nothing) road.lost.insert(pdu_type::co_cancel);
+            if (what == loses::all_notices) road.lost.insert(pdu_type::orphaned);
+            auto options = all.options();
+            options.cancel_wait = cancel_wait;
+            test::caller caller(all, road.binding(), options);
+            REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+            const auto other = caller.begin(probe::hold, test::pattern(10));
+            REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+            asio::cancellation_signal stop;
+            const auto call = caller.begin(probe::hold, test::pattern(20), {}, stop.slot());
+            REQUIRE(all.run_until([&] { return all.held.size() == 2; }));
+            const std::uint32_t id = road.of(pdu_type::request).back().call_id;
+            int told = 0;
+            all.held[1].call.on_cancel([&] { ++told; });
+
+            stop.emit(asio::cancellation_type::terminal);
+            REQUIRE(all.run_until([&] { return road.of(pdu_type::co_cancel).size() == 1; }));
+            // Before the limit nothing but the cancel is told, and the call goes on.
+            CHECK_FALSE(all.run_until(
+                [&] { return call->done != 0 || !road.of(pdu_type::orphaned).empty(); },
+                cancel_wait / 2));
+            CHECK(told == (what == loses::nothing ? 1 : 0));
+            REQUIRE(all.run_until([&] { return call->done != 0; }));
+            CHECK(call->why.code == errc::call_cancelled);
+            CHECK_FALSE(call->why.did_not_execute);
+            REQUIRE(all.run_until([&] { return road.of(pdu_type::orphaned).size() == 1; }));
+            const auto orphaned = road.of(pdu_type::orphaned).front();
+            CHECK(orphaned.from_client);
+            CHECK(orphaned.call_id == id);
+            CHECK(orphaned.at - road.of(pdu_type::co_cancel).front().at >= cancel_wait - 1ms);
+            CHECK_FALSE(caller.call(probe::echo, test::pattern(100))->why); // behind the orphaned
+            CHECK(told == (what == loses::all_notices ? 0 : 1));
+            CHECK(all.held[1].call.is_cancelled() == (what != loses::all_notices));
+
+            // Its answer is dropped: by the server, or by the client if the server does not know.
+            all.held[1].answer.respond(test::pattern(30'000));
+            CHECK((caller.call(probe::echo, test::pattern(20'000))->stub == test::pattern(20'000)));
+            all.held[0].answer.respond(test::pattern(50));
+            REQUIRE(all.run_until([&] { return other->done != 0; }));
+            CHECK_FALSE(other->why);
+            CHECK((other->stub == test::pattern(50)));
+            const auto answers = road.of(pdu_type::response);
+            const auto late = std::count_if(answers.begin(), answers.end(),
+                                            [id](const auto& each) { return each.call_id == id; });
+            CHECK((late != 0) == (what == loses::all_notices));
+            CHECK(road.of(pdu_type::fault).empty());
+            CHECK(call->done == 1);
+            CHECK(call->stub.empty());
+            CHECK(road.of(pdu_type::orphaned).size() == 1);
+            CHECK(caller.connection().connections() == 1);
+        }
 }
 
 TEST_CASE("A deadline gives a call up: of the call, or of all calls of a client") {
