@@ -58,6 +58,7 @@
 #include <rpch/dcerpc/sec_trailer.hpp>
 #include <rpch/dcerpc/server_association.hpp>
 #include <rpch/dcerpc/string_binding.hpp>
+#include <rpch/dcerpc/stub_budget.hpp>
 #include <rpch/dcerpc/verification_trailer.hpp>
 #include <rpch/error.hpp>
 #include <rpch/failure.hpp>

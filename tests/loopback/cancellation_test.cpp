@@ -10,10 +10,13 @@
 
 #include <doctest/doctest.h>
 
+#include <rpch/dcerpc/bind_pdu.hpp>
+#include <rpch/dcerpc/call_pdu.hpp>
 #include <rpch/dcerpc/common_header.hpp>
 
 #include <asio/cancellation_signal.hpp>
 
+#include "tests/support/raw_peer.hpp"
 #include "tests/support/relay.hpp"
 #include "tests/support/stack.hpp"
 
@@ -295,6 +298,45 @@ TEST_CASE("Calls above the limits of their interface are refused unexecuted, the
     CHECK(one.call(probe::echo, {})->why.code == rpc_status::nca_server_too_busy);
     all.held.clear();
     CHECK_FALSE(one.call(probe::echo, {})->why);
+}
+
+TEST_CASE(
+    "Requests that are not whole count for the limit of their interface, until they are gone") {
+    constexpr std::uint8_t first = dcerpc::pfc::first_frag;
+    test::stack all(
+        {.prepare_server = [](rpch::server& server) { server.limit_calls(probe::id, 3, 1000); }});
+    test::caller caller(all, all.binding());
+    REQUIRE(caller.open());
+    const auto echo_is = [&](std::error_code expected) {
+        return caller.call(probe::echo, test::pattern(500))->why.code == expected;
+    };
+    CHECK(echo_is({}));
+    test::raw_peer slow(all.io, all.tcp_port); // never sends the rest
+    dcerpc::bind b;
+    b.header = {.flags = first | dcerpc::pfc::last_frag, .call_id = 1};
+    b.max_xmit_frag = b.max_recv_frag = 5840;
+    b.contexts.push_back({0, probe::id, {dcerpc::ndr20}});
+    test::bytes pdu(encoded_size(b));
+    pdu.resize(encode_bind(b, pdu));
+    slow.send(pdu);
+    const test::bytes stub = test::pattern(600);
+    dcerpc::request r;
+    r.header = {.flags = first, .call_id = 2};
+    r.opnum = probe::echo;
+    r.stub = stub;
+    pdu.assign(encoded_size(r), {});
+    pdu.resize(encode_request(r, pdu));
+    slow.send(pdu);
+    const auto becomes = [&](std::error_code expected) {
+        for (int i = 0; i < 1000; ++i)
+            if (echo_is(expected)) return true;
+        return false;
+    };
+    CHECK(becomes(rpc_status::nca_server_too_busy));
+    CHECK(echo_is(rpc_status::nca_server_too_busy));
+    slow.close();
+    CHECK(becomes({}));
+    CHECK(echo_is({}));
 }
 
 TEST_CASE("A server that has enough to do reads no more, and the client waits") {

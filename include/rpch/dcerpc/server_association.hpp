@@ -24,8 +24,10 @@
 #include <rpch/dcerpc/detail/call_table.hpp>
 #include <rpch/dcerpc/detail/control_queue.hpp>
 #include <rpch/dcerpc/detail/fifo.hpp>
+#include <rpch/dcerpc/detail/held_stubs.hpp>
 #include <rpch/dcerpc/detail/reassembly.hpp>
 #include <rpch/dcerpc/detail/security.hpp>
+#include <rpch/dcerpc/stub_budget.hpp>
 #include <rpch/error.hpp>
 #include <rpch/result.hpp>
 
@@ -72,6 +74,10 @@ struct offered_interface {
     std::vector<interface_id> transfer_syntaxes{};
     /// Calls below this level are refused with access_denied, unexecuted.
     auth::authentication_level minimum_level = auth::authentication_level::none;
+    /// Stub bytes of its calls: those of a request until the request is whole and was received,
+    /// those of an answer until all of it is written. A request that finds no room is refused with
+    /// nca_server_too_busy, unexecuted, with the fragment that does not fit. Null: no such bound.
+    std::shared_ptr<stub_budget> budget{};
 };
 
 struct server_association_options {
@@ -213,6 +219,7 @@ class server_association {
         bool orphaned = false;
         security_entry* security = nullptr; ///< Null for a call without; lives as the machine.
         detail::reassembly arguments{};
+        detail::held_stubs held{}; ///< Of the bytes of `arguments`, later of `answer`.
         std::vector<std::byte> answer{};
         std::size_t sent = 0; ///< Bytes of `answer` that were written.
     };
@@ -227,6 +234,8 @@ class server_association {
     [[nodiscard]] bool is_admitted(const request& r, const security_entry* s) const noexcept;
     std::error_code on_first_fragment(byte_view pdu, request& r, server_event_list& out);
     std::error_code take_fragment(call& c, const request& r, server_event_list& out);
+    void refuse_unexecuted(const common_header& h, bool maybe, security_entry* s,
+                           rpc_status status);
     std::error_code complete(call& c, const common_header& h, server_event_list& out);
     bool check_trailer(const call& c, core::byte_order order, std::vector<std::byte>& stub) const;
     leg take_leg(const sec_trailer& t, const bind& asked);

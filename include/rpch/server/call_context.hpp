@@ -13,6 +13,7 @@
 #include <rpch/core/uuid.hpp>
 #include <rpch/dcerpc/server_association.hpp>
 #include <rpch/dcerpc/string_binding.hpp>
+#include <rpch/dcerpc/stub_budget.hpp>
 #include <rpch/failure.hpp>
 #include <rpch/ndr/transfer_syntax.hpp>
 #include <rpch/server/context_handles.hpp>
@@ -41,7 +42,8 @@ struct connection_info {
 /// What the calls of an interface take now. Handlers may let go of a call on any thread.
 struct call_usage {
     std::atomic<std::size_t> calls{0};
-    std::atomic<std::size_t> bytes{0}; ///< Of stub data.
+    /// Of stub data, of calls that arrive, are executed or are answered.
+    std::shared_ptr<dcerpc::stub_budget> stubs = std::make_shared<dcerpc::stub_budget>();
 };
 
 /// What changes about a call while its handler runs.
@@ -51,13 +53,13 @@ class call_state {
     call_state(std::shared_ptr<call_usage> usage, std::size_t bytes)
         : usage_(std::move(usage)), bytes_(bytes) {
         ++usage_->calls;
-        usage_->bytes += bytes_;
+        usage_->stubs->held += bytes_;
     }
     call_state(const call_state&) = delete;
     call_state& operator=(const call_state&) = delete;
     ~call_state() {
         --usage_->calls;
-        usage_->bytes -= bytes_;
+        usage_->stubs->held -= bytes_;
     }
 
     [[nodiscard]] bool is_cancelled() const noexcept { return cancelled_; }

@@ -75,7 +75,7 @@ struct interface_entry {
     /// Serves operations that have no handler of their own; may be empty.
     raw_handler fallback{};
     /// Calls of the interface that may be executed at the same time, on all connections together,
-    /// and the stub bytes they may have; more are refused with nca_s_server_too_busy, unexecuted.
+    /// and the stub bytes they may hold; more are refused with nca_s_server_too_busy, unexecuted.
     std::size_t calls_max = SIZE_MAX;
     std::size_t call_bytes_max = SIZE_MAX;
     /// In order of preference; empty: NDR 2.0, and NDR64 if no handler works on stub bytes.

@@ -56,8 +56,11 @@ class server {
     }
 
     /// Limits what the calls of one interface may take of the server: how many are executed at the
-    /// same time, on all connections together, and how many stub bytes they have; what comes above
-    /// is refused with nca_s_server_too_busy, unexecuted. Before the first `listen`.
+    /// same time, on all connections together, and how many stub bytes they hold. Those of a
+    /// request count from its first fragment on until its handler lets go of the call, those of an
+    /// answer until all of it is written. What comes above is refused with nca_s_server_too_busy,
+    /// unexecuted, with the fragment that finds no room; answers never are. Before the first
+    /// `listen`.
     void limit_calls(const interface_id& id, std::size_t calls_max,
                      std::size_t call_bytes_max = SIZE_MAX) {
         interface_entry& e = registry().entry(id);

@@ -1,5 +1,6 @@
 #include <rpch/dcerpc/server_association.hpp>
 
+#include <memory>
 #include <set>
 
 #include <rpch/limits.hpp>
@@ -575,4 +576,105 @@ TEST_CASE("server association: a response above the limit becomes a fault") {
     REQUIRE_FALSE(s.take(request_for(1)));
     CHECK(s.machine.respond(1, test::pattern(101)) == errc::too_large);
     CHECK(as_fault(s.output()).status == rpc_status::nca_out_args_too_big);
+}
+
+namespace {
+
+/// Two connections that share what an interface may hold.
+struct limited_servers {
+    std::shared_ptr<stub_budget> budget = std::make_shared<stub_budget>();
+    std::vector<offered_interface> offered{{test::rpcecho, {}, {}, budget}, {samr, {}}};
+    association_groups groups{0x1000};
+    server_association one{offered, groups};
+    server_association two{offered, groups};
+    server_event_list events{};
+
+    explicit limited_servers(std::size_t bytes_max) {
+        budget->bytes_max = bytes_max;
+        for (server_association* each : {&one, &two}) {
+            REQUIRE_FALSE(each->on_pdu(test::vector_file("dcerpc/impacket_bind.hex"), events));
+            REQUIRE(peek_type(test::next_output(*each)) == pdu_type::bind_ack);
+        }
+    }
+    void take(server_association& by, const test::bytes& pdu) {
+        REQUIRE_FALSE(by.on_pdu(pdu, events));
+    }
+};
+
+} // namespace
+
+TEST_CASE("server association: what an interface may hold is judged as fragments arrive, on all "
+          "connections together") {
+    limited_servers s(1000);
+    const test::bytes part = test::pattern(400);
+    s.take(s.one, request_for(1, part, pfc::first_frag));
+    s.take(s.two, request_for(1, part, pfc::first_frag));
+    CHECK(s.budget->held == 800);
+    s.take(s.one, request_for(1, part, 0)); // not before the last fragment, and no byte is kept
+    CHECK(s.budget->held == 400);
+    CHECK(s.one.calls() == 0);
+    const auto f = as_fault(test::next_output(s.one));
+    CHECK(f.call_id == 1);
+    CHECK(f.status == rpc_status::nca_server_too_busy);
+    CHECK(f.did_not_execute);
+    // What else comes of it is dropped, and the connection goes on.
+    s.take(s.one, request_for(1, part, 0));
+    s.take(s.one, request_for(1, part, pfc::last_frag));
+    CHECK(s.events.empty());
+    CHECK_FALSE(s.one.has_output());
+    s.take(s.two, request_for(1, part, pfc::last_frag));
+    REQUIRE(s.events.size() == 1);
+    CHECK(std::get<call_received>(s.events[0]).stub.size() == 800);
+    CHECK(s.budget->held == 0); // who has the stub counts it from here on
+    s.take(s.one, request_for(2, part));
+    CHECK(s.events.size() == 2);
+}
+
+TEST_CASE("server association: answers count for their interface until they are sent") {
+    limited_servers s(1000);
+    s.take(s.one, request_for(1));
+    s.take(s.one, request_for(2));
+    REQUIRE_FALSE(s.one.respond(1, test::pattern(5000))); // nothing refuses an answer
+    REQUIRE_FALSE(s.one.respond(2, test::pattern(10)));
+    CHECK(s.budget->held == 5010);
+    s.take(s.two, request_for(3, test::pattern(1)));
+    CHECK(as_fault(test::next_output(s.two)).status == rpc_status::nca_server_too_busy);
+    REQUIRE(test::next_output(s.one).size() > 4000); // the first of two fragments
+    CHECK(s.budget->held == 5010);                   // the bytes are there as long as the answer
+    while (s.one.has_output()) test::next_output(s.one);
+    CHECK(s.budget->held == 0);
+    s.take(s.two, request_for(4, test::pattern(1000)));
+    CHECK(s.events.size() == 3);
+}
+
+TEST_CASE("server association: whatever ends a call gives back what its interface held for it") {
+    const test::bytes part = test::pattern(400);
+    {
+        limited_servers s(1000);
+        s.take(s.one, request_for(1, part, pfc::first_frag));
+        s.one.close(errc::operation_aborted);
+        CHECK(s.budget->held == 0);
+    }
+    {
+        limited_servers s(1000);
+        s.take(s.one, request_for(1));
+        REQUIRE_FALSE(s.one.respond(1, part));
+        CHECK(s.budget->held == 400);
+        s.take(s.one, test::notice(pdu_type::orphaned, 1));
+        CHECK(s.budget->held == 0);
+    }
+    limited_servers s(1000);
+    s.take(s.one, request_for(1, part, pfc::first_frag));
+    CHECK(s.one.on_pdu(request_for(2, part, pfc::first_frag), s.events) == errc::fragment_order);
+    CHECK(s.budget->held == 0);
+}
+
+TEST_CASE("server association: other interfaces do not feel the limit of one") {
+    limited_servers s(0);
+    s.take(s.one, request_for(1, test::pattern(1)));
+    CHECK(as_fault(test::next_output(s.one)).status == rpc_status::nca_server_too_busy);
+    s.take(s.one, test::encoded(bind_for({{1, samr, {ndr20}}}), pdu_type::alter_context));
+    REQUIRE(peek_type(test::next_output(s.one)) == pdu_type::alter_context_resp);
+    s.take(s.one, request_for(2, test::pattern(1000), test::whole, 0, 1));
+    CHECK(s.events.size() == 1);
 }

@@ -36,6 +36,7 @@ RPCH_DECL std::error_code server_association::respond(std::uint32_t call_id,
         return errc::too_large;
     }
     c.answer = std::move(stub);
+    c.held.add(c.answer.size());
     answer_bytes_ += c.answer.size();
     c.at = call_state::answering;
     ready_.push(call_id);
@@ -215,21 +216,15 @@ RPCH_DECL std::error_code server_association::on_first_fragment(byte_view pdu, r
                                            (options_.require_header_signing && auth::signs(has) &&
                                             !s->slot.signs_headers(header_signing_)));
     if (on == nullptr || busy || is_weak) {
-        // The connection goes on: the fault names neither context nor cause to doubt the stream.
-        // What else comes of the call is dropped; a client that sends more than one refused call at
-        // a time should have stopped at the fault.
         const auto status = on == nullptr ? rpc_status::nca_unk_if
                             : busy        ? rpc_status::nca_server_too_busy
                                           : rpc_status::access_denied;
-        if ((h.flags & pfc::maybe) == 0) queue_fault(h.call_id, 0, status, true, 0);
+        refuse_unexecuted(h, (h.flags & pfc::maybe) != 0, s, status);
         if (is_weak && !std::exchange(told_weak_, true)) // once: calls are many
             refusal_ = "a call at level " + std::string(name(has)) + " was refused, " +
                        std::string(name(offered_[on->interface].minimum_level)) +
                        (options_.require_header_signing ? " and header signing are" : " is") +
                        " demanded";
-        refused_call_.reset();
-        refused_security_ = s;
-        if (!h.is_last()) refused_call_ = h.call_id;
         return {};
     }
     call& c = calls_.insert(h.call_id);
@@ -240,6 +235,7 @@ RPCH_DECL std::error_code server_association::on_first_fragment(byte_view pdu, r
     c.object = r.object;
     c.maybe = (h.flags & pfc::maybe) != 0;
     c.security = s;
+    c.held = detail::held_stubs(offered_[on->interface].budget);
     arriving_ = c.id;
     return take_fragment(c, r, out);
 }
@@ -255,6 +251,13 @@ RPCH_DECL std::error_code server_association::take_fragment(call& c, const reque
     if (c.at != call_state::receiving) return broken();
     // Only the first fragment need tell the object; where later ones do, it is the same.
     if (r.object && r.object != c.object) return broken();
+    if (!c.held.try_add(r.stub.size())) {
+        refuse_unexecuted(h, c.maybe, c.security, rpc_status::nca_server_too_busy);
+        arriving_.reset();
+        static_cast<void>(c.arguments.take(budget_));
+        calls_.erase(c.id);
+        return {};
+    }
     // What is announced counts like what has come; a whole request announces nothing.
     const std::size_t room = budget_.call_bytes_max - c.arguments.size();
     const auto ec = !h.is_last() && r.alloc_hint > room
@@ -266,10 +269,22 @@ RPCH_DECL std::error_code server_association::take_fragment(call& c, const reque
     return h.is_last() ? complete(c, h, out) : std::error_code{};
 }
 
+/// Refuses a call of which at least one fragment came. The connection goes on: the fault names
+/// neither context nor cause to doubt the stream. What else comes of the call is dropped; a client
+/// that sends more than one refused call at a time should have stopped at the fault.
+RPCH_DECL void server_association::refuse_unexecuted(const common_header& h, bool maybe,
+                                                     security_entry* s, rpc_status status) {
+    if (!maybe) queue_fault(h.call_id, 0, status, true, 0);
+    refused_call_.reset();
+    refused_security_ = s;
+    if (!h.is_last()) refused_call_ = h.call_id;
+}
+
 RPCH_DECL std::error_code server_association::complete(call& c, const common_header& h,
                                                        server_event_list& out) {
     arriving_.reset();
     std::vector<std::byte> stub = c.arguments.take(budget_);
+    c.held.release(); // whoever takes the stub counts it
     if (!check_trailer(c, h.order, stub))
         return refuse(h, c.context_id, rpc_status::access_denied, errc::security_downgrade, false);
     c.at = call_state::executing;

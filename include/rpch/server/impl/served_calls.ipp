@@ -74,7 +74,7 @@ RPCH_DECL std::shared_ptr<call_state> served_calls::admit(const dcerpc::call_rec
     const interface_entry& e = shared_->registry.at(call.interface);
     const auto& used = shared_->in_use[call.interface];
     const std::size_t bytes = call.stub.size();
-    if (used->calls >= e.calls_max || used->bytes + bytes > e.call_bytes_max) return nullptr;
+    if (used->calls >= e.calls_max || !used->stubs->has_room(bytes)) return nullptr;
     auto state = std::make_shared<call_state>(used, bytes);
     executing_bytes_ += bytes;
     running_.insert_or_assign(call.call_id, running{state, bytes});

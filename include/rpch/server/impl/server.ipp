@@ -85,10 +85,12 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
         if (interfaces.offered.empty())
             for (std::size_t i = 0; i < interfaces.registry.ids().size(); ++i) {
                 const interface_entry& e = interfaces.registry.at(i);
+                const auto used = std::make_shared<call_usage>();
+                used->stubs->bytes_max = e.call_bytes_max;
                 interfaces.offered.push_back(
                     {e.id, detail::syntaxes_of(e),
-                     e.minimum_level.value_or(shared->settings.minimum_level)});
-                interfaces.in_use.push_back(std::make_shared<call_usage>());
+                     e.minimum_level.value_or(shared->settings.minimum_level), used->stubs});
+                interfaces.in_use.push_back(used);
             }
         return interfaces;
     }
