@@ -279,6 +279,47 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("link: an end within a TLS record is a loss, even where no byte of ours is unfinished") {
+    for (const std::size_t cut :
+         {std::size_t{0}, std::size_t{1}, std::size_t{900}, std::size_t{1003}, std::size_t{1004}}) {
+        CAPTURE(cut);
+        connection c;
+        c.near->use_tls(std::make_unique<tls_engine>(test::tls_client(), "localhost"));
+        std::size_t seen = 0;
+        c.owner->input = [&](transport::link& from) {
+            seen += from.input_size();
+            c.owner->take(from);
+        };
+        tls_engine far(test::tls_server());
+        c.far.non_blocking(true);
+        const auto send = [&](std::size_t left_out) {
+            const auto wire = far.output();
+            asio::write(c.far, asio::buffer(wire.data(), wire.size() - left_out));
+            far.consume_output(wire.size());
+        };
+        c.near->start();
+        REQUIRE(c.run_until([&] {
+            std::array<std::byte, 4096> space{};
+            std::error_code ec;
+            const std::size_t n = c.far.read_some(asio::buffer(space), ec);
+            far.set_input(rpch::byte_view(space).first(ec ? 0 : n));
+            static_cast<void>(far.handshake());
+            send(0);
+            return c.owner->secured == 1;
+        }));
+        REQUIRE(far.write(test::pattern(1000)).bytes == 1000);
+        REQUIRE(far.output().size() > 1005);
+        send(cut == 1004 ? far.output().size() - 1 : cut); // one byte of the head; else of the body
+        c.far.shutdown(asio::ip::tcp::socket::shutdown_send);
+        REQUIRE(c.run_until([&] { return c.owner->closed == 1; }));
+        CHECK(seen == (cut == 0 ? 1000 : 0));
+        CHECK(c.owner->why == (cut == 0 ? errc::channel_closed : errc::tls_truncated));
+        CHECK(c.near->error_detail() ==
+              (cut == 0 ? "the connection ended without close_notify"
+                        : "the connection ended in the middle of a TLS record"));
+    }
+}
+
 TEST_CASE("link: an end that is read with the last bytes waits for an owner that pauses on them") {
     for (const bool secure : {false, true}) {
         CAPTURE(secure);

@@ -63,6 +63,8 @@ class tls_engine {
     /// Says that the connection below ended. Without a close_notify before it the next call that
     /// needs input fails with errc::tls_truncated: somebody may have cut the stream.
     void set_end_of_input() noexcept;
+    /// @return whether the input that was used ends within a record, and not behind one.
+    [[nodiscard]] bool is_within_record() const noexcept;
 
     /// Goes on with the handshake as far as the input reaches.
     /// @return done (also when it was over before), want_input, failed.

@@ -248,11 +248,12 @@ RPCH_DECL void link::on_read_ready(std::error_code ec) {
     arm_read();
 }
 
-/// What ended the connection, as its owner is told: an end is orderly if it leaves nothing of ours
-/// unfinished, and then needs no close_notify either.
+/// What ended the connection, as its owner is told: an end is orderly if it leaves nothing
+/// unfinished, and then needs no close_notify either. Within a TLS record it never is.
 RPCH_DECL std::error_code link::meaning_of(std::error_code said) {
     if (write_error_ && said.category() != rpch_category()) said = write_error_;
-    const bool ended = said == asio::error::eof || (said == errc::tls_truncated && !handshaking_);
+    const bool is_cut = handshaking_ || (tls_ && tls_->is_within_record());
+    const bool ended = said == asio::error::eof || (said == errc::tls_truncated && !is_cut);
     if (ended && input_size() == 0 && !output_pending()) return errc::channel_closed;
     if (said.category() == rpch_category()) return said;
     error_detail_ = said != asio::error::eof ? said.message()

@@ -36,6 +36,10 @@ struct tls_engine::state {
     std::string first_bytes_hint() const;
     [[nodiscard]] std::size_t waiting() const noexcept { return output.size() - output_begin; }
 
+    [[nodiscard]] bool is_within_record() const noexcept {
+        return record_left != 0 || record_head_count != 0;
+    }
+    void follow_records(byte_view used) noexcept;
     static int send(void* self, const unsigned char* bytes, std::size_t length) noexcept;
     static int receive(void* self, unsigned char* space, std::size_t length) noexcept;
     static int check_certificate(void* self, mbedtls_x509_crt* crt, int depth,
@@ -50,6 +54,9 @@ struct tls_engine::state {
     bool end_of_input = false;
     std::vector<std::byte> output;
     std::size_t output_begin = 0;
+    std::array<std::byte, 5> record_head{}; // of the record that is being used
+    std::size_t record_head_count = 0;
+    std::size_t record_left = 0;
     std::array<std::byte, 5> first_bytes{}; // of the stream, to recognise plain HTTP
     std::size_t first_bytes_count = 0;
 
@@ -88,8 +95,26 @@ RPCH_DECL int tls_engine::state::receive(void* self, unsigned char* space,
         if (s.first_bytes_count == s.first_bytes.size()) break;
         s.first_bytes[s.first_bytes_count++] = b;
     }
+    s.follow_records(part);
     s.input = s.input.subspan(part.size());
     return static_cast<int>(part.size());
+}
+
+/// Knows where records end, RFC 8446 5.1: mbedTLS does not tell it.
+RPCH_DECL void tls_engine::state::follow_records(byte_view used) noexcept {
+    while (!used.empty()) {
+        if (record_left != 0) {
+            const std::size_t n = std::min(record_left, used.size());
+            record_left -= n;
+            used = used.subspan(n);
+            continue;
+        }
+        record_head[record_head_count++] = used.front();
+        used = used.subspan(1);
+        if (record_head_count < record_head.size()) continue;
+        record_head_count = 0;
+        record_left = core::load<std::uint16_t>(record_head.data() + 3, core::byte_order::big);
+    }
 }
 
 /// Called for each certificate of the chain from the root to the leaf, with what mbedTLS found.
@@ -209,8 +234,10 @@ RPCH_DECL tls_status tls_engine::state::stopped(int code) {
     if (!established && session_offered) shared().sessions.erase(session_key);
     if (code == MBEDTLS_ERR_SSL_CONN_EOF || (code == 0 && end_of_input)) {
         refuse(errc::tls_truncated,
-               established ? "the connection ended without close_notify"
-                           : "the connection ended during the handshake" + first_bytes_hint());
+               established && is_within_record()
+                   ? "the connection ended in the middle of a TLS record"
+               : established ? "the connection ended without close_notify"
+                             : "the connection ended during the handshake" + first_bytes_hint());
     } else if (const auto result = mbedtls_ssl_get_verify_result(ssl.get());
                !established && shared().verify &&
                (verify_flags != 0 || code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)) {
@@ -243,6 +270,8 @@ RPCH_DECL void tls_engine::set_input(byte_view ciphertext) noexcept {
 }
 RPCH_DECL byte_view tls_engine::remaining_input() const noexcept { return state_->input; }
 RPCH_DECL void tls_engine::set_end_of_input() noexcept { state_->end_of_input = true; }
+
+RPCH_DECL bool tls_engine::is_within_record() const noexcept { return state_->is_within_record(); }
 
 RPCH_DECL tls_status tls_engine::handshake() {
     auto& s = *state_;
