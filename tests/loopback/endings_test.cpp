@@ -129,3 +129,36 @@ TEST_CASE("An end in the middle of a PDU is a loss") {
     CHECK(all.server_said("connection from 127.0.0.1", "lost: "));
     CHECK(all.server_said("in the middle of a PDU"));
 }
+
+TEST_CASE("A client that is closed in the middle of a TLS handshake leaves nothing to wait for") {
+    asio::io_context io;
+    asio::ip::tcp::acceptor listener(io, {asio::ip::address_v4::loopback(), 0});
+    std::vector<asio::ip::tcp::socket> silent; // takes what comes, and says nothing
+    bool has_begun = false;
+    std::byte first{};
+    listener.async_accept([&](std::error_code ec, asio::ip::tcp::socket one) {
+        REQUIRE_FALSE(ec);
+        silent.push_back(std::move(one));
+        silent.back().async_read_some(asio::buffer(&first, 1),
+                                      [&](std::error_code, std::size_t) { has_begun = true; });
+    });
+    rpch::client_options options;
+    options.executor = io.get_executor();
+    options.tls.verify = false;
+    rpch::failure why;
+    auto client = rpch::client::start("ncacn_http:127.0.0.1[6001,RpcProxy=127.0.0.1:" +
+                                          std::to_string(listener.local_endpoint().port()) + "]",
+                                      options, why);
+    REQUIRE_MESSAGE(client, why.to_string());
+    rpch::failure told;
+    client->async_bind<rpch::failure>(probe::id,
+                                      [&](const rpch::failure& how, std::uint16_t) { told = how; });
+    const auto give_up = std::chrono::steady_clock::now() + test::patience;
+    while (!has_begun && std::chrono::steady_clock::now() < give_up) io.run_one_for(100ms);
+    REQUIRE(has_begun);
+    client->close();
+    listener.close();
+    io.run_for(options.connect_wait / 2);
+    CHECK(io.stopped()); // out of work
+    CHECK(told.code == errc::operation_aborted);
+}

@@ -575,8 +575,11 @@ RPCH_DECL failure http_session::explain_end(std::error_code why, channel::leg wh
 
 RPCH_DECL void http_session::failed(std::error_code why, channel::leg where,
                                     const std::string& detail) {
-    for (const auto& each : sides_)
-        if (const auto connecting = each ? each->connector.lock() : nullptr) connecting->cancel();
+    for (const auto& each : sides_) {
+        if (!each) continue;
+        each->handshake_limit.reset(); // whoever runs the context would wait for it
+        if (const auto connecting = each->connector.lock()) connecting->cancel();
+    }
     if (const auto finding = finder_.lock()) finding->cancel();
     bind_limit_.stop();
     on_ended(explain_end(why, where, detail));
