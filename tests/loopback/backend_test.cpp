@@ -460,6 +460,18 @@ TEST_CASE("What a TCP backend may not send ends the virtual connection with a na
     CHECK(all_gone(all, by, after_linger));
 }
 
+TEST_CASE("A port for ncacn_http behind a TCP backend is told as such") {
+    test::stack all;
+    backend_proxy by(all, all.server_port);
+    test::caller caller(all, by.binding(), all.options());
+    CHECK_FALSE(caller.open());
+    CHECK_MESSAGE(caller.why().next_step.find("the RPC proxy's log may tell more") !=
+                      std::string::npos,
+                  caller.why().to_string());
+    CHECK(by.said("ended", "it greets by ncacn_http/1.0: a port for ncacn_http"));
+    CHECK(all_gone(all, by));
+}
+
 TEST_CASE("A PDU of a TCP backend that the client's window can never take is a named error") {
     test::stack all({.window = 8192});
     raw_server server(all.io);

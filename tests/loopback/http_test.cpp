@@ -23,6 +23,7 @@ namespace rts = rpch::rts;
 using rpch::errc;
 using test::bytes;
 using test::raw_peer;
+using namespace std::chrono_literals;
 
 constexpr auto in_data = rpch::http::channel_method::in_data;
 constexpr auto out_data = rpch::http::channel_method::out_data;
@@ -188,6 +189,40 @@ TEST_CASE("HTTP/1.0 ends after its answer unless it asks to stay") {
     goes.send(without);
     CHECK(all.run_until([&] { return goes.ended(); }));
     CHECK(goes.heard(echo_pdu));
+}
+
+TEST_CASE("An IN channel that ends first waits for what the OUT channel tells") {
+    test::stack all;
+    fake_proxy proxy(all);
+    test::caller caller(all, proxy.binding());
+    proxy.wait_for_both();
+    proxy.in->close();
+    CHECK_FALSE(all.run_until([&] { return caller.binds_done() != 0; }, 200ms));
+    const std::string head = std::string(ok_head) + "Content-Length: 1073741824\r\n\r\n";
+    std::string next_step = "is a port for ncacn_http, not one for ncacn_ip_tcp";
+    std::error_code code = errc::connection_lost;
+    SUBCASE("it was open as far as the proxy") {
+        proxy.out->send(head + text(test::wire_of(rts::conn_a3{120'000})));
+    }
+    SUBCASE("its response came, and then its end") {
+        proxy.out->send(head);
+        proxy.out->close();
+    }
+    SUBCASE("it is refused") {
+        proxy.out->send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        next_step = "check that the address is that of an RPC proxy";
+        code = {404, rpch::http_status_category()};
+    }
+    SUBCASE("it ends without a word") {
+        proxy.out->close();
+        next_step = "leave out HttpUseTls=false";
+    }
+    SUBCASE("it says nothing") { next_step = "leave out HttpUseTls=false"; }
+    REQUIRE(all.run_until([&] { return caller.binds_done() != 0; }));
+    CHECK(caller.binds_done() == 1);
+    CHECK_MESSAGE(caller.why().code == code, caller.why().to_string());
+    CHECK_MESSAGE(caller.why().next_step.find(next_step) != std::string::npos,
+                  caller.why().to_string());
 }
 
 TEST_CASE(

@@ -86,7 +86,11 @@ class http_session final : public transport::channel_driver<channel::client>,
     bool scan_response(transport::link& from, channel::leg which);
     void on_failure_response(const http::response_info& response, byte_view body,
                              channel::leg which);
+    [[nodiscard]] bool out_may_tell() const;
+    void wait_for_out(std::error_code why, std::string detail);
+    void tell_in_end();
     [[nodiscard]] std::string channel_name(channel::leg which) const;
+    void explain_silence(failure& out) const;
     [[nodiscard]] failure explain_end(std::error_code why, channel::leg where,
                                       const std::string& detail) const;
 
@@ -118,7 +122,14 @@ class http_session final : public transport::channel_driver<channel::client>,
     std::array<std::unique_ptr<http_side>, channel::leg_count> sides_;
     failure noted_; // a better explanation than the machine's, for the end that follows
     std::error_code association_ended_;
-    channel::client::state reached_{};  // before the machine ended
+    channel::client::state reached_{}; // before the machine ended
+    bool proxy_answered_ = false;      // on either channel, by a response head
+    struct ending {
+        std::error_code why;
+        std::string detail;
+    };
+    std::optional<ending> in_end_; // of the IN channel, while the OUT channel may tell more
+    transport::state_limit in_end_limit_;
     bool out_waits_for_in_ = false;     // to resume the TLS session of the IN channel
     transport::state_limit bind_limit_; // how long the server leaves binds unanswered
 };

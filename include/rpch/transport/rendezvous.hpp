@@ -21,6 +21,9 @@
 
 namespace rpch::inline RPCH_ABI::transport {
 
+/// The legacy server response, [MS-RPCH] 2.1.1.2.1: the first thing on every accepted connection.
+inline constexpr std::string_view server_banner = "ncacn_http/1.0";
+
 class rendezvous;
 class newcomer;
 

@@ -23,6 +23,7 @@ http_session::http_session(std::shared_ptr<transport::strand_context> context,
       way_(std::move(way)),
       authorization_(std::move(authorization)),
       session_id_(session_id),
+      in_end_limit_(this->context().on),
       bind_limit_(this->context().on) {}
 
 RPCH_DECL http_session::~http_session() = default;
@@ -308,10 +309,42 @@ RPCH_DECL void http_session::begin_again(channel::leg which) {
 
 RPCH_DECL void http_session::on_closed(transport::link& from, std::error_code why) {
     const channel::leg which = leg_of(from);
-    const bool between_legs =
-        side(which).in_legs && (why == errc::channel_closed || origin_of(why) == origin::tcp);
-    channel_driver::on_closed(from,
-                              between_legs ? make_error_code(errc::http_auth_interrupted) : why);
+    const bool silent = why == errc::channel_closed || origin_of(why) == origin::tcp;
+    if (side(which).in_legs && silent)
+        why = errc::http_auth_interrupted;
+    else if (which == channel::leg::in_http && silent && out_may_tell())
+        return wait_for_out(why, from.error_detail());
+    channel_driver::on_closed(from, why);
+}
+
+/// @return whether the connection is not open yet, and the OUT channel has not said how far it is.
+RPCH_DECL bool http_session::out_may_tell() const {
+    const auto& out = sides_[static_cast<std::size_t>(channel::leg::out_http)];
+    const bool alive = at(channel::leg::out_http) != nullptr || (out && !out->connector.expired());
+    return alive && !is_shut() && machine().current() < channel::client::state::wait_c2;
+}
+
+/// An IN channel that ends without a response tells nothing. What the OUT channel brings tells
+/// whether it was the proxy or what stands behind it, and may be on its way.
+RPCH_DECL void http_session::wait_for_out(std::error_code why, std::string detail) {
+    constexpr std::chrono::seconds out_answer_wait{2};
+    if (why == errc::channel_closed) {
+        why = errc::connection_lost;
+        detail = unfinished();
+    }
+    in_end_ = {why, std::move(detail)};
+    detach(channel::leg::in_http).reset();
+    in_end_limit_.watch(true, out_answer_wait, *this, [this] { tell_in_end(); });
+}
+
+RPCH_DECL void http_session::tell_in_end() {
+    if (is_shut() || !in_end_) return;
+    in_end_limit_.stop();
+    const ending told = *std::exchange(in_end_, {});
+    set_detail(told.detail);
+    run([&](channel::client& m, transport::time_point at, channel::action_list& out) {
+        m.on_closed(channel::leg::in_http, told.why, at, out);
+    });
 }
 
 RPCH_DECL result<std::string> http_session::head_for(channel::leg which,
@@ -393,6 +426,7 @@ RPCH_DECL bool http_session::scan_response(transport::link& from, channel::leg w
             protocol_error(which, response.error());
             return false;
         }
+        proxy_answered_ = true;
         scanner.reset();
         if (response->is_interim()) {
             from.consume(**end);
@@ -526,6 +560,11 @@ RPCH_DECL void http_session::produce() {
         association_ended_ = errc::association_closed;
         noted_.detail = asked_to_close;
     }
+    if (in_end_ && !out_may_tell()) {
+        const ending told = *std::exchange(in_end_, {});
+        set_detail(told.detail);
+        mutable_machine().on_closed(channel::leg::in_http, told.why, now(), actions());
+    }
     if (association_ended_ && !is_shut()) {
         if (noted_.detail.empty()) noted_.detail = association_.closed_detail();
         noted_ = explain(association_ended_, noted_.detail.c_str(), false);
@@ -561,16 +600,34 @@ RPCH_DECL failure http_session::explain_end(std::error_code why, channel::leg wh
                          std::string(channel::name(reached_));
     }
     const bool silent = out.code == errc::connection_lost || out.code == errc::channel_closed;
-    using state = channel::client::state;
-    const bool no_answer = silent || (why == errc::setup_timeout && detail.empty());
-    if (reached_ == state::wait_c2 && no_answer) // the proxies have accepted, the server has not
-        out.next_step = "check that " + target_.to_string() +
-                        " answers, and is a port for ncacn_http, not one for ncacn_ip_tcp";
-    else if (silent && !tls_ && reached_ < state::wait_a3w)
-        out.next_step = "the port may want TLS: leave out HttpUseTls=false";
+    if (silent || (why == errc::setup_timeout && detail.empty())) explain_silence(out);
     if (out.next_step.empty()) out.next_step = next_step_for(out.code);
     out.where = channel_name(where);
     return out;
+}
+
+/// Says who has to be asked where nobody has said why: how far the connection came tells that.
+RPCH_DECL void http_session::explain_silence(failure& out) const {
+    using state = channel::client::state;
+    const bool lost = out.code != errc::setup_timeout;
+    if (reached_ == state::opened) {
+        if (lost && is_binding())
+            out.next_step = "the RPC proxy's log may tell more, and that of the server " +
+                            target_.to_string() + ": the bind was under way";
+    } else if (reached_ == state::wait_c2 || (lost && proxy_answered_)) {
+        // The proxy has accepted, and what is behind it has not.
+        if (lost)
+            out.detail = "the RPC proxy has answered, and the server behind it did not open the "
+                         "virtual connection";
+        out.next_step = "check that " + target_.to_string() +
+                        " answers, and is a port for ncacn_http, not one for ncacn_ip_tcp; "
+                        "the RPC proxy's log may tell more";
+    } else if (lost && tls_)
+        out.next_step = "check that " + proxy_.to_string() +
+                        " is an RPC proxy: it speaks TLS, and "
+                        "closes without an HTTP response";
+    else if (lost)
+        out.next_step = "the port may want TLS: leave out HttpUseTls=false";
 }
 
 RPCH_DECL void http_session::failed(std::error_code why, channel::leg where,
@@ -582,6 +639,7 @@ RPCH_DECL void http_session::failed(std::error_code why, channel::leg where,
     }
     if (const auto finding = finder_.lock()) finding->cancel();
     bind_limit_.stop();
+    in_end_limit_.stop();
     on_ended(explain_end(why, where, detail));
 }
 

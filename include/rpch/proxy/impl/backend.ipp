@@ -140,6 +140,11 @@ RPCH_DECL void backend_connection::produce() {
 RPCH_DECL void backend_connection::pull_answers() {
     transport::link* out = at(channel::leg::out_tcp);
     bool waits = false;
+    if (core::as_text(tcp_->front()).starts_with(transport::server_banner))
+        return broken(errc::unexpected_pdu,
+                      "it greets by " + std::string(transport::server_banner) +
+                          ": a port for ncacn_http, and a TCP backend is one for ncacn_ip_tcp; "
+                          "such a server is named by ValidPorts alone");
     while (!is_shut()) {
         const auto pdu = tcp_->next_pdu(std::numeric_limits<std::uint64_t>::max());
         if (!pdu) return broken(pdu.error(), "what the TCP backend sends is no DCE/RPC");

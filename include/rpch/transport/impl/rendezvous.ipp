@@ -9,11 +9,6 @@
 
 namespace rpch::inline RPCH_ABI::transport {
 
-namespace detail {
-/// The legacy server response, [MS-RPCH] 2.1.1.2.1: the first thing on every accepted connection.
-inline constexpr std::string_view server_banner = "ncacn_http/1.0";
-} // namespace detail
-
 // server_side
 
 RPCH_DECL server_side::server_side(std::shared_ptr<rendezvous> at,
@@ -164,7 +159,7 @@ RPCH_DECL rendezvous::rendezvous(std::shared_ptr<strand_context> context, std::u
 RPCH_DECL void rendezvous::accept(tcp::socket socket) {
     const auto fresh = std::make_shared<newcomer>(shared_from_this(), address_text(socket));
     auto made = std::make_shared<link>(std::move(socket), context_->pool, *fresh);
-    made->write(core::as_bytes(detail::server_banner));
+    made->write(core::as_bytes(server_banner));
     fresh->start(std::move(made));
 }
 
