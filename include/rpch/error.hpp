@@ -106,6 +106,7 @@ enum class errc {
     not_supported,            ///< A valid request for something this version does not have.
     target_not_allowed,       ///< No rule of ValidPorts allows this target.
     bad_credentials,          ///< Name or password is malformed or wrong.
+    no_credentials,           ///< There is no ticket, or none that is good now.
     operation_aborted,        ///< The object was closed by its owner.
     no_randomness,            ///< The operating system gives no random bytes.
 };

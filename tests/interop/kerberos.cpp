@@ -364,8 +364,9 @@ void check_attacks() {
 }
 
 void check_credentials() {
-    const auto try_it = [](std::string_view user, std::string_view password, std::string target,
-                           std::string realm = "") {
+    std::string next_step; // of the last one that failed
+    const auto try_it = [&next_step](std::string_view user, std::string_view password,
+                                     std::string target, std::string realm = "") {
         kerberos_credentials who;
         who.user = user;
         who.realm = std::move(realm);
@@ -377,8 +378,9 @@ void check_credentials() {
         if (!context) return context.error();
         const auto first = (*context)->step({});
         if (!first) {
-            std::printf("%s: %s\n", first.error().message().c_str(),
-                        std::string((*context)->detail()).c_str());
+            next_step = (*context)->next_step();
+            std::printf("%s: %s; %s\n", first.error().message().c_str(),
+                        std::string((*context)->detail()).c_str(), next_step.c_str());
             return first.error();
         }
         const auto again = initiator.initiate(options); // the ticket is there
@@ -393,15 +395,19 @@ void check_credentials() {
     require(!try_it("bob", "bob-pw", "HTTP/localhost@RPCH.TEST", "RPCH.TEST"),
             "a principal with its realm");
     require(try_it("bob", "wrong", "host/localhost") == errc::bad_credentials, "a wrong password");
+    require(next_step == "check the password", "what to do about a wrong password");
     require(try_it("nobody", "x", "host/localhost") == errc::bad_credentials, "an unknown user");
+    require(next_step.starts_with("check user name and realm"), "what to do about a wrong name");
     require(try_it("bob", "bob-pw", "ftp/localhost") == errc::authentication_failed,
             "an unknown service");
+    require(next_step.starts_with("the realm has no service ftp/localhost"), "what to do about it");
     require(try_it("bob", "bob-pw", "") == errc::bad_credentials, "no service");
     kerberos_credentials elsewhere;
     elsewhere.cache = "FILE:/nonexistent/cache";
     kerberos_initiator without(std::move(elsewhere));
     const auto nothing = without.initiate(options_for(level::privacy, true)).value();
-    require(nothing->step({}).error() == errc::bad_credentials, "no cache");
+    require(nothing->step({}).error() == errc::no_credentials, "no cache");
+    require(nothing->next_step().starts_with("get a ticket (kinit)"), "what to do without one");
     require(!nothing->detail().empty(), "no words");
     kerberos_credentials mine;
     mine.cache = std::getenv("KRB5CCNAME");

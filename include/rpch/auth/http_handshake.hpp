@@ -118,6 +118,10 @@ class http_logon {
     [[nodiscard]] int legs() const noexcept { return legs_; }
     /// @return why the last step failed, for people; no secret.
     [[nodiscard]] const std::string& detail() const noexcept { return detail_; }
+    /// @return what a person can do about it; empty if the mechanism knows nothing better.
+    [[nodiscard]] std::string_view next_step() const noexcept {
+        return context_ ? context_->next_step() : std::string_view{};
+    }
     /// @return what the mechanism says that a server refuses: Negotiate, why a better one was not
     ///         even begun. Empty if nothing.
     [[nodiscard]] std::string_view reservations() const noexcept {

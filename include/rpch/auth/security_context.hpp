@@ -112,6 +112,7 @@ class security_context {
     /// @return the token to send, owned; may be empty only when is_established() holds.
     /// @errors errc::bad_security_token if it does not parse or comes out of order;
     ///         errc::bad_credentials if it proves another password or nobody known;
+    ///         errc::no_credentials if the client has none to begin with;
     ///         errc::authentication_failed for anything else, a wrong MIC or channel binding
     ///         included; errc::account_locked. After an error the context is of no further use.
     [[nodiscard]] virtual result<std::vector<std::byte>> step(byte_view token) = 0;
@@ -159,6 +160,9 @@ class security_context {
     ///         (SPNEGO: a mechanism that could not begin), in words for a log; no secret. Borrowed
     ///         from the context.
     [[nodiscard]] virtual std::string_view detail() const noexcept { return {}; }
+    /// @return what a person can do about the step that failed, where the mechanism knows more than
+    ///         its error says; else empty. Borrowed from the context.
+    [[nodiscard]] virtual std::string_view next_step() const noexcept { return {}; }
 };
 
 /// Makes the contexts of clients: one mechanism and one set of credentials. Shared by connections;

@@ -190,6 +190,8 @@ class client_association {
     [[nodiscard]] const char* closed_detail() const noexcept { return closed_detail_; }
     /// @return why a security provider refused last, in words; "" if none did.
     [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
+    /// @return what a person can do about that; "" if nothing is known.
+    [[nodiscard]] const std::string& advice() const noexcept { return advice_; }
     /// Bytes of the largest fragment we send, as negotiated.
     [[nodiscard]] std::size_t fragment_bytes() const noexcept { return xmit_frag_; }
 
@@ -286,6 +288,7 @@ class client_association {
     std::vector<std::byte> unsealed_{};
     std::error_code output_error_{};
     std::string refusal_{}; ///< Also what closed_detail_ may point to.
+    std::string advice_{};
     detail::call_table<call> calls_{};
     detail::id_fifo ready_{};   ///< Calls that may be sent, in order.
     std::size_t in_flight_ = 0; ///< Calls of which something was sent.

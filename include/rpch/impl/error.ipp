@@ -74,7 +74,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::call_timeout: return "the call was not answered within its deadline";
     case errc::call_fault: return "the server answered with a fault PDU";
     case errc::association_closed: return "the association is gone; the call was not or may have been executed";
-    case errc::security_not_supported: return "an authentication level or mechanism this build does not have";
+    case errc::security_not_supported: return "an authentication level or mechanism that is not offered here";
     case errc::bad_security_token: return "a security token that is malformed or out of order";
     case errc::authentication_failed: return "the peer could not be authenticated";
     case errc::account_locked: return "the account is locked";
@@ -92,6 +92,7 @@ RPCH_DECL const char* errc_text(errc e) noexcept {
     case errc::not_supported: return "a valid request for something this version does not have";
     case errc::target_not_allowed: return "no rule of ValidPorts allows this target";
     case errc::bad_credentials: return "name or password is malformed or wrong";
+    case errc::no_credentials: return "there are no credentials to log on with";
     case errc::operation_aborted: return "the object was closed by its owner";
     case errc::no_randomness: return "the operating system gives no random bytes";
     }

@@ -53,7 +53,7 @@ class kerberos_initiator final : public auth::security_initiator {
     /// @param options  target: `service/host`, or a whole principal `service/host@REALM`; not
     /// empty.
     /// @errors errc::bad_credentials if the target is malformed or missing. Credentials are looked
-    ///         for by the first step(), which fails with errc::bad_credentials if there are none.
+    ///         for by the first step(), which fails with errc::no_credentials if there are none.
     [[nodiscard]] RPCH_DECL result<std::unique_ptr<auth::security_context>>
     initiate(const auth::security_options& options) override;
 

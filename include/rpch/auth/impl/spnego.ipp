@@ -316,6 +316,7 @@ class spnego_context : public security_context {
         return is_established() ? inner_->session_key() : byte_view{};
     }
     [[nodiscard]] std::string_view detail() const noexcept override { return detail_; }
+    [[nodiscard]] std::string_view next_step() const noexcept override { return next_step_; }
 
   protected:
     enum class stage : std::uint8_t { start, going_on, established, failed };
@@ -334,10 +335,11 @@ class spnego_context : public security_context {
     }
     [[nodiscard]] result<std::vector<std::byte>> step_inner(byte_view token) {
         auto out = inner_->step(token);
-        if (!out)
+        if (!out) {
             detail_ = inner_->detail().empty() ? std::string("the mechanism refused")
                                                : std::string(inner_->detail());
-        else if (out->empty() && !inner_->is_established())
+            next_step_ = inner_->next_step();
+        } else if (out->empty() && !inner_->is_established())
             return refuse(errc::bad_security_token, "the mechanism has nothing to say");
         return out;
     }
@@ -390,6 +392,7 @@ class spnego_context : public security_context {
     bool mic_is_checked_ = false;
     peer_identity nobody_{};
     std::string detail_{};
+    std::string next_step_{};
 };
 
 class spnego_client_context final : public spnego_context {
@@ -439,7 +442,10 @@ RPCH_DECL result<std::vector<std::byte>> spnego_client_context::begin(byte_view 
             auto context = one->initiate(options_);
             auto spoken = context ? (*context)->step({}) : fail(context.error());
             if (!spoken) {
-                if (left_out_.empty()) first_error = spoken.error();
+                if (left_out_.empty()) {
+                    first_error = spoken.error();
+                    if (context) next_step_ = (*context)->next_step();
+                }
                 leave_out(one->provider(), spoken.error(),
                           context ? (*context)->detail() : std::string_view{});
                 continue;
@@ -453,6 +459,7 @@ RPCH_DECL result<std::vector<std::byte>> spnego_client_context::begin(byte_view 
     }
     detail_ = left_out_;
     if (!inner_) return fail(first_error);
+    next_step_.clear();
     list_ = encode_spnego_mechanisms(identifiers);
     has_alternatives_ = identifiers.size() > 1;
     spnego_init out;

@@ -26,6 +26,7 @@ RPCH_DECL origin origin_of(std::error_code why) noexcept {
     case static_cast<int>(errc::http_auth_interrupted): return origin::http;
     case static_cast<int>(errc::http_proxy_refused): return origin::http_proxy;
     case static_cast<int>(errc::bad_credentials):
+    case static_cast<int>(errc::no_credentials):
     case static_cast<int>(errc::bad_security_token):
     case static_cast<int>(errc::authentication_failed):
     case static_cast<int>(errc::account_locked):

@@ -204,6 +204,7 @@ RPCH_DECL void http_session::logon_failed(channel::leg which, std::error_code wh
     const http_side& here = side(which);
     set_detail("logon at the RPC proxy by " + std::string(auth::name_of(here.logon->which())) +
                ": " + here.logon->detail());
+    noted_.next_step = here.logon->next_step();
     protocol_error(which, why);
 }
 

@@ -55,6 +55,10 @@ RPCH_DECL result<std::uint32_t> client_association::add_security(security_reques
     using level = auth::authentication_level;
     if (state_ == state::closed) return fail(closed_with_);
     if (shutdown_) return fail(errc::association_closed);
+    if (request.level == level::call) {
+        refusal_ = "level call is one of connectionless RPC, and no PDU of a connection carries it";
+        advice_ = "take level packet, which signs each PDU, or a higher one";
+    }
     if (!request.context || request.level < level::connect || request.level == level::call ||
         request.level > level::privacy)
         return fail(errc::bad_setting);
@@ -71,6 +75,7 @@ RPCH_DECL result<std::uint32_t> client_association::add_security(security_reques
     auto token = made->slot.context->step({});
     if (!token) {
         refusal_ = made->slot.context->detail();
+        advice_ = made->slot.context->next_step();
         return fail(token.error());
     }
     if (token->size() > limits::auth_token_bytes_max) return fail(errc::too_large);
@@ -228,6 +233,7 @@ RPCH_DECL std::error_code client_association::on_token(security_entry& s, const 
     auto token = mechanism.step(ack.auth->token);
     if (!token) {
         refusal_ = mechanism.detail();
+        advice_ = mechanism.next_step();
         closed_detail_ = refusal_.c_str();
         return token.error();
     }

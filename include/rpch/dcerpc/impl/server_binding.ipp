@@ -146,6 +146,8 @@ RPCH_DECL std::error_code server_association::take_token(security_entry& s, byte
         const std::string_view why = mechanism.detail();
         refusal_ = "logon by " + std::string(name(s.slot.provider)) +
                    " failed: " + (why.empty() ? made.error().message() : std::string(why));
+        if (const std::string_view advice = mechanism.next_step(); !advice.empty())
+            refusal_.append("; ").append(advice);
         return made.error();
     }
     if (made->size() > limits::auth_token_bytes_max) return errc::too_large;

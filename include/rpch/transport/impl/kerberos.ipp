@@ -196,6 +196,7 @@ class kerberos_context final : public auth::security_context {
         return is_established() ? session_key_.bytes() : byte_view{};
     }
     [[nodiscard]] std::string_view detail() const noexcept override { return detail_; }
+    [[nodiscard]] std::string_view next_step() const noexcept override { return next_step_; }
 
     /// Sets whom a client means.
     [[nodiscard]] bool import_target() { return gss_import_service(options_.target, target_); }
@@ -207,6 +208,8 @@ class kerberos_context final : public auth::security_context {
         detail_ = std::move(words);
         return fail(why);
     }
+    [[nodiscard]] RPCH_DECL tl::unexpected<std::error_code> refuse(OM_uint32 major,
+                                                                   OM_uint32 minor);
     [[nodiscard]] RPCH_DECL std::error_code establish(OM_uint32 flags);
     [[nodiscard]] RPCH_DECL std::error_code read_session_key();
     [[nodiscard]] RPCH_DECL std::error_code read_peer();
@@ -232,6 +235,7 @@ class kerberos_context final : public auth::security_context {
     core::secret session_key_{};
     auth::peer_identity peer_{};
     std::string detail_{};
+    std::string next_step_{};
 };
 
 /// @return whether it is the principal of tickets that name no user, RFC 8062 3, whatever its
@@ -249,14 +253,65 @@ class kerberos_context final : public auth::security_context {
     if (code == KRB5KDC_ERR_CLIENT_REVOKED) return errc::account_locked;
     if (code == KRB5KDC_ERR_PREAUTH_FAILED || code == KRB5KDC_ERR_C_PRINCIPAL_UNKNOWN ||
         code == KRB5KDC_ERR_KEY_EXP || code == KRB5_PREAUTH_FAILED ||
-        (code == KRB5KRB_AP_ERR_BAD_INTEGRITY && routine == GSS_S_FAILURE))
+        (code == KRB5KRB_AP_ERR_BAD_INTEGRITY &&
+         (routine == GSS_S_FAILURE || routine == GSS_S_NO_CRED)))
         return errc::bad_credentials;
     if (code == KRB5_KDC_UNREACH || code == KRB5_REALM_CANT_RESOLVE)
         return errc::authentication_failed; // nobody said anything about the credentials
     if (routine == GSS_S_NO_CRED || routine == GSS_S_CREDENTIALS_EXPIRED ||
-        routine == GSS_S_DEFECTIVE_CREDENTIAL || routine == GSS_S_BAD_NAME)
+        code == KRB5KRB_AP_ERR_TKT_EXPIRED)
+        return errc::no_credentials;
+    if (routine == GSS_S_DEFECTIVE_CREDENTIAL || routine == GSS_S_BAD_NAME)
         return errc::bad_credentials;
     return errc::authentication_failed;
+}
+
+/// What a person can do about it; empty if nobody knows.
+/// @param target  the service that a client asked for; empty for a server.
+[[nodiscard]] RPCH_DECL std::string kerberos_next_step(OM_uint32 major, OM_uint32 minor,
+                                                       const std::string& target) {
+    switch (static_cast<krb5_error_code>(static_cast<std::int32_t>(minor))) {
+    case KRB5KRB_AP_ERR_SKEW:
+    case KRB5_KDCREP_SKEW:
+    case KRB5KRB_AP_ERR_TKT_NYV:
+        return "set the clocks: those of client, server and KDC may differ by some minutes only";
+    case KRB5KRB_AP_ERR_TKT_EXPIRED: return "the ticket has expired: get another (kinit)";
+    case KRB5KDC_ERR_S_PRINCIPAL_UNKNOWN:
+        return "the realm has no service " + target +
+               ": use the name that it is registered by (--target), or have it registered";
+    case KRB5KDC_ERR_C_PRINCIPAL_UNKNOWN: return "check user name and realm: there is no such user";
+    case KRB5KDC_ERR_PREAUTH_FAILED:
+    case KRB5_PREAUTH_FAILED: return "check the password";
+    case KRB5KDC_ERR_KEY_EXP: return "the password has expired: change it (kpasswd)";
+    case KRB5KDC_ERR_CLIENT_REVOKED: return "have the account unlocked, or the user enabled";
+    case KRB5_KDC_UNREACH:
+    case KRB5_REALM_CANT_RESOLVE:
+    case KRB5_REALM_UNKNOWN:
+        return "check the realm and its KDC in krb5.conf, and that the KDC answers";
+    case KRB5KRB_AP_WRONG_PRINC:
+    case KRB5KRB_AP_ERR_NOKEY:
+    case KRB5KRB_AP_ERR_BADKEYVER:
+    case KRB5_KT_NOTFOUND:
+    case KRB5_KT_KVNONOTFOUND:
+        return "the keytab has no key for that ticket: export the service's key again, and check "
+               "the principal name that clients use";
+    case KRB5KRB_AP_ERR_BAD_INTEGRITY:
+        return target.empty() ? "the keytab's key is not the KDC's: export it again"
+                              : "check the password";
+    default: break;
+    }
+    switch (GSS_ROUTINE_ERROR(major)) {
+    case GSS_S_NO_CRED:
+        return target.empty() ? "" : "get a ticket (kinit), or give a user and a password";
+    case GSS_S_CREDENTIALS_EXPIRED: return "the ticket has expired: get another (kinit)";
+    default: return {};
+    }
+}
+
+RPCH_DECL tl::unexpected<std::error_code> kerberos_context::refuse(OM_uint32 major,
+                                                                   OM_uint32 minor) {
+    next_step_ = kerberos_next_step(major, minor, is_client_ ? options_.target : std::string());
+    return refuse(kerberos_error(major, minor), gss_words(major, minor));
 }
 
 RPCH_DECL result<std::vector<std::byte>> kerberos_context::step(byte_view token) {
@@ -276,7 +331,7 @@ RPCH_DECL result<std::vector<std::byte>> kerberos_context::step(byte_view token)
     OM_uint32 major = 0;
     if (speaks_first) {
         cred_ = source_->acquire(major, minor);
-        if (!cred_) return refuse(kerberos_error(major, minor), gss_words(major, minor));
+        if (!cred_) return refuse(major, minor);
     }
     if (is_client_) {
         OM_uint32 wanted = GSS_C_MUTUAL_FLAG;
@@ -293,7 +348,7 @@ RPCH_DECL result<std::vector<std::byte>> kerberos_context::step(byte_view token)
         major = gss_accept_sec_context(&minor, context_.out(), cred_->get(), &in, bound, nullptr,
                                        nullptr, &out, &flags, nullptr, nullptr);
     auto answer = gss_take(out);
-    if (GSS_ERROR(major)) return refuse(kerberos_error(major, minor), gss_words(major, minor));
+    if (GSS_ERROR(major)) return refuse(major, minor);
     if ((major & GSS_S_CONTINUE_NEEDED) != 0) {
         if (answer.empty()) return refuse(errc::bad_security_token, "nothing to say");
         stage_ = stage::going_on;
