@@ -27,7 +27,9 @@ DRSUAPI = 'e3514235-4b06-11d1-ab04-00c04fc2dcd2@4.0', '0', '00' * 8
 MGMT = 'afa8bd80-7d8a-11c9-bef4-08002b102989@1.0', '2', ''
 # How a wrong password is told to our client there: after the third leg of NTLM, which has no answer, by the fault of the
 # first call; after that of SPNEGO by its answer; and by a key distribution centre before anything is sent.
-WRONG_PASSWORD = {'ntlm': 'nca_s_proto_error', 'negotiate': 'RPC_S_SEC_PKG_ERROR', 'kerberos': 'name or password'}
+WRONG_PASSWORD = {'ntlm': 'nca_s_proto_error.*; the server refused the credentials',
+                  'negotiate': 'RPC_S_SEC_PKG_ERROR.*; the server refused the credentials',
+                  'kerberos': 'name or password.*; check the password'}
 CONFIGURATION = """[global]
     workgroup = {domain}
     realm = {realm}

@@ -1,6 +1,7 @@
 // What is left of a client when a security context failed, or a handler threw.
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -43,7 +44,144 @@ test::bytes acceptance_of(std::uint32_t call_id) {
     return out;
 }
 
+test::bytes nak_of(std::uint32_t call_id, dcerpc::bind_reject_reason reason) {
+    dcerpc::bind_nak no;
+    no.header = {.flags = whole, .call_id = call_id};
+    no.reason = reason;
+    test::bytes out(encoded_size(no));
+    out.resize(encode_bind_nak(no, out));
+    return out;
+}
+
+test::bytes rejection_of(std::uint32_t call_id, dcerpc::provider_reason reason) {
+    dcerpc::bind_ack ack;
+    ack.header = {.flags = whole, .call_id = call_id};
+    ack.max_xmit_frag = ack.max_recv_frag = 5840;
+    ack.results.push_back(
+        {dcerpc::context_answer::provider_rejection, static_cast<std::uint16_t>(reason), {}});
+    test::bytes out(encoded_size(ack));
+    out.resize(encode_bind_ack(ack, out, dcerpc::pdu_type::bind_ack));
+    return out;
+}
+
+test::bytes fault_of(std::uint32_t call_id, rpc_status status, std::uint8_t flags = 0) {
+    dcerpc::fault no;
+    no.header = {.flags = static_cast<std::uint8_t>(whole | flags), .call_id = call_id};
+    no.status = status;
+    test::bytes out(encoded_size(no));
+    out.resize(encode_fault(no, out));
+    return out;
+}
+
+bool holds(const std::string& text, std::string_view what) {
+    return text.find(what) != std::string::npos;
+}
+
 } // namespace
+
+TEST_CASE("What to do about a refused bind depends on the reason of the server") {
+    using reason = dcerpc::bind_reject_reason;
+    using dcerpc::provider_reason;
+    struct refused {
+        std::function<test::bytes(std::uint32_t call_id)> by;
+        std::string_view next_step;
+        std::optional<auth::security_provider> with = auth::security_provider::ntlm;
+    };
+    const auto nak = [](reason r) { return [r](std::uint32_t id) { return nak_of(id, r); }; };
+    const auto reject = [](provider_reason r) {
+        return [r](std::uint32_t id) { return rejection_of(id, r); };
+    };
+    constexpr std::nullopt_t nobody = std::nullopt;
+    const refused all_refused[] = {
+        {nak(reason::authentication_type_not_recognized), "try another (--rpc-auth)"},
+        {nak(reason::invalid_checksum), "check user and password"},
+        {nak(reason::invalid_checksum), "(keytab)", auth::security_provider::kerberos},
+        {nak(reason::protocol_version_not_supported), "another version of DCE/RPC"},
+        {nak(reason::temporary_congestion), "try again later"},
+        {nak(reason::local_limit_exceeded), "a limit of the server"},
+        {nak(reason::not_specified), "check the interface UUID"},
+        {reject(provider_reason::transfer_syntaxes_not_supported), "--transfer-syntax", nobody},
+        {reject(provider_reason::abstract_syntax_not_supported), "check the interface", nobody},
+        {reject(provider_reason::local_limit_exceeded), "a limit of the server", nobody},
+    };
+    for (const refused& each : all_refused) {
+        CAPTURE(each.next_step);
+        test::machine_world w(test::way::tcp, {});
+        client_options options = w.all.options();
+        if (each.with)
+            options.rpc_security =
+                std::make_shared<test::toy_initiator>(test::toy_rules{.provider = *each.with});
+        w.there.instead = [&](byte_view pdu) -> std::optional<test::bytes> {
+            return each.by(dcerpc::decode_common_header(pdu)->call_id);
+        };
+        test::caller caller(w.all, w.binding(), options);
+        CHECK_FALSE(caller.open());
+        CHECK(caller.why().said_by == origin::bind);
+        CHECK_MESSAGE(holds(caller.why().next_step, each.next_step), caller.why().to_string());
+    }
+}
+
+TEST_CASE(
+    "A fault that answers a logon, or the first call behind one, is told as a refused logon") {
+    struct faulted {
+        rpc_status status;
+        std::uint8_t flags;
+        int legs; ///< 3: the last one has no answer; 2 and 4: it has.
+        auth::authentication_level level;
+        std::string_view next_step;
+    };
+    using level = auth::authentication_level;
+    constexpr std::string_view credentials = "the server refused the credentials";
+    constexpr std::string_view demands = "the server may demand more than level";
+    const faulted all_faulted[] = {
+        {rpc_status::nca_proto_error, 0, 3, level::privacy, credentials},
+        {rpc_status::sec_pkg_error, 0, 3, level::privacy, credentials},
+        {rpc_status::sec_pkg_error, 0, 4, level::privacy, credentials},
+        {rpc_status::access_denied, 0, 3, level::privacy, credentials},
+        {rpc_status::access_denied, 0, 3, level::connect, credentials},
+        {rpc_status::access_denied, dcerpc::pfc::did_not_execute, 3, level::connect, demands},
+        {rpc_status::nca_unsupported_authn_level, 0, 3, level::connect, demands},
+        {rpc_status::nca_op_rng_error, 0, 3, level::privacy, ""},
+    };
+    for (const faulted& each : all_faulted) {
+        CAPTURE(static_cast<std::uint32_t>(each.status));
+        CAPTURE(each.legs);
+        const test::toy_rules rules{.legs = each.legs};
+        dcerpc::server_association_options served;
+        served.security.push_back(std::make_shared<test::toy_acceptor>(rules));
+        test::machine_world w(test::way::tcp, served);
+        client_options options = w.all.options();
+        options.rpc_security = std::make_shared<test::toy_initiator>(rules);
+        options.rpc_level = each.level;
+        w.there.instead = [&](byte_view pdu) -> std::optional<test::bytes> {
+            const auto type = dcerpc::peek_type(pdu);
+            if (type != dcerpc::pdu_type::request && type != dcerpc::pdu_type::alter_context)
+                return std::nullopt;
+            return fault_of(dcerpc::decode_common_header(pdu)->call_id, each.status, each.flags);
+        };
+        test::caller caller(w.all, w.binding(), options);
+        failure why;
+        if (caller.open())
+            why = caller.call(probe::echo)->why;
+        else
+            why = caller.why();
+        CHECK(why.code == each.status);
+        CHECK_MESSAGE(why.next_step.starts_with(each.next_step), why.to_string());
+        if (each.next_step.empty()) CHECK(why.next_step.empty());
+    }
+}
+
+TEST_CASE("Level call is refused before a byte is sent, and the failure names another") {
+    test::stack all;
+    client_options options = all.options();
+    options.rpc_security = std::make_shared<test::toy_initiator>(test::toy_rules{});
+    options.rpc_level = auth::authentication_level::call;
+    test::caller caller(all, all.tcp_binding(), options);
+    CHECK_FALSE(caller.open());
+    CHECK(caller.why().code == errc::bad_setting);
+    CHECK(holds(caller.why().detail, "level call is one of connectionless RPC"));
+    CHECK(holds(caller.why().next_step, "take level packet"));
+}
 
 TEST_CASE("A bind that is accepted after its security context failed ends with that failure") {
     const test::toy_rules rules{.legs = 4};

@@ -113,6 +113,8 @@ class client_session : public transport::context_member {
     /// @return an error of the association for the application: who said it, and what to do.
     [[nodiscard]] failure explain(std::error_code code, const char* detail,
                                   bool did_not_execute) const;
+    [[nodiscard]] std::string after_refused_bind(std::string_view detail) const;
+    [[nodiscard]] std::string after_fault(std::error_code code, bool did_not_execute) const;
     /// @return whether a bind, or the handshake that came with it, waits for the server.
     [[nodiscard]] bool is_binding() const noexcept { return !contexts_.empty() || !bound_.empty(); }
     /// @return whether the server has asked to close the connection, and nothing stands against it.
@@ -181,7 +183,7 @@ class client_session : public transport::context_member {
         bound_;                  ///< Contexts that are ready, before the security context is.
     std::uint32_t security_ = 0; ///< Of all calls; 0 without or before the first bind.
     bool is_secured_ = false;
-    bool has_answered_ = false; ///< A call, with a response.
+    bool has_answered_ = false; ///< A call: the server has taken the logon, the last leg too.
     failure security_failure_;  ///< Why it never will be.
     /// The security contexts of calls that are made as others; as many as the machine takes.
     std::vector<std::pair<std::shared_ptr<const call_identity>, std::uint32_t>> identities_;

@@ -350,23 +350,79 @@ RPCH_DECL failure client_session::explain(std::error_code code, const char* deta
     why.did_not_execute = did_not_execute;
     if (code == errc::bind_refused || code == errc::context_refused) {
         why.said_by = origin::bind;
-        why.next_step =
-            why.detail == name(dcerpc::bind_reject_reason::authentication_type_not_recognized)
-                ? "the server does not offer this mechanism: try another (--rpc-auth)"
-                : "check the interface UUID and version, and that the port is that server's";
+        why.next_step = after_refused_bind(why.detail);
     } else if (code == errc::security_not_supported || code == errc::bad_credentials ||
-               code == errc::authentication_failed || code == errc::account_locked ||
-               code == errc::bad_security_token || code == errc::security_downgrade) {
+               code == errc::no_credentials || code == errc::authentication_failed ||
+               code == errc::account_locked || code == errc::bad_security_token ||
+               code == errc::security_downgrade) {
         why.said_by = origin::security;
-        why.next_step = "check user, password, principal name and what the server offers";
-    } else if (code == rpc_status::access_denied) {
+        why.next_step = association_.advice();
+        if (why.next_step.empty())
+            why.next_step = "check user, password, principal name and what the server offers";
+    } else if (code == errc::bad_setting)
+        why.next_step = association_.advice();
+    else if (code.category() == rpc_status_category()) {
         why.said_by = origin::fault;
-        why.next_step = security_ == 0
-                            ? "the server may demand authentication: give --rpc-auth (rpc_security)"
-                            : "check user and password, and the level the server demands";
-    } else if (code.category() == rpc_status_category())
-        why.said_by = origin::fault;
+        why.next_step = after_fault(code, did_not_execute);
+    }
     return why;
+}
+
+/// @param detail  the reason of a bind_nak or of a refused presentation context.
+RPCH_DECL std::string client_session::after_refused_bind(std::string_view detail) const {
+    using reason = dcerpc::bind_reject_reason;
+    const bool ntlm =
+        options_.rpc_security && options_.rpc_security->provider() == auth::security_provider::ntlm;
+    if (detail == name(reason::authentication_type_not_recognized))
+        return "the server does not offer this mechanism: try another (--rpc-auth)";
+    if (detail == name(reason::invalid_checksum)) // [MS-RPCE] 3.3.1.5.2: of the security token
+        return std::string("the server refused the logon: ") +
+               (ntlm ? "check user and password"
+                     : "check the principal name (--target), the server's key (keytab), user and "
+                       "password, and both clocks") +
+               "; the server's log may tell more";
+    if (detail == name(reason::protocol_version_not_supported))
+        return "the server speaks another version of DCE/RPC: check that the port is that server's";
+    if (detail == name(reason::temporary_congestion)) return "the server is busy: try again later";
+    if (detail.ends_with("local_limit_exceeded"))
+        return "a limit of the server is reached: try again when it has fewer connections, or "
+               "have the limit raised";
+    if (detail == "proposed_transfer_syntaxes_not_supported")
+        return "the server has the interface and not this transfer syntax: try the other of NDR "
+               "and NDR64 (--transfer-syntax)";
+    return "check the interface UUID and version, and that the port is that server's";
+}
+
+/// The last leg of NTLM has no answer, [MS-RPCE] 2.2.2.10: what the server thinks of it shows in a
+/// fault of the first call, or of an alter_context.
+RPCH_DECL std::string client_session::after_fault(std::error_code code,
+                                                  bool did_not_execute) const {
+    const bool denied = code == rpc_status::access_denied;
+    if (security_ == 0)
+        return denied ? "the server may demand authentication: give --rpc-auth (rpc_security)" : "";
+    const bool is_logon = !is_secured_ || (!has_answered_ && options_.rpc_security->provider() !=
+                                                                 auth::security_provider::kerberos);
+    const auto level = options_.rpc_level;
+    const std::string demands =
+        "the server may demand more than level " + std::string(name(level)) + " (--auth-level)";
+    const std::string refused =
+        "the server refused the credentials: check user, password and domain";
+    constexpr const char* more = "; its log may tell more";
+    if (code == rpc_status::nca_unsupported_authn_level) return demands;
+    if (!denied) {
+        const bool of_logon = code == rpc_status::nca_proto_error ||
+                              code == rpc_status::sec_pkg_error ||
+                              code == rpc_status::nca_invalid_checksum;
+        return of_logon && is_logon ? refused + more : std::string();
+    }
+    if (!is_secured_) return refused + more;
+    const bool may_be_weak = level < auth::authentication_level::privacy;
+    // A server that does not believe who calls ends the connection and says nothing of the call.
+    if (is_logon && !did_not_execute)
+        return refused + "; or " + (may_be_weak ? demands : "this user may not make this call") +
+               more;
+    return may_be_weak ? demands + ", or this user may not make this call"
+                       : "the server does not let this user make this call";
 }
 
 } // namespace rpch::inline RPCH_ABI::detail
