@@ -34,13 +34,14 @@ constexpr auto after_linger = rpch::transport::link::linger_wait + soon;
 /// A proxy beside that of the stack, which ends RPC over HTTP in front of a TCP port.
 struct backend_proxy {
     backend_proxy(test::stack& all, std::uint16_t address, std::optional<std::uint32_t> window = {},
-                  std::optional<std::uint32_t> lifetime = {}) {
+                  std::optional<std::uint32_t> lifetime = {}, std::uint64_t replace_out_below = 0) {
         rpch::proxy_settings settings;
         settings.valid_ports = "files.example:6001;other.example:6001";
         settings.tcp_backends.push_back({{"Files.Example", 6001}, {"127.0.0.1", address}});
         settings.allow_anonymous = settings.allow_plain = true;
         settings.log = [this](const std::string& line) { log.push_back(line); };
         if (lifetime) settings.channel_lifetime = *lifetime;
+        settings.replace_out_below = replace_out_below;
         if (window) settings.in_receive_window = settings.out_receive_window = *window;
         proxy.emplace(rpch::proxy::make(all.io.get_executor(), settings).value());
         port = proxy->listen({"127.0.0.1", 0}, nullptr).value();
@@ -187,6 +188,19 @@ TEST_CASE("Channels to a TCP backend are replaced while calls are under way, and
         CHECK(by.count("IN channel", "replaced at this proxy") >= 20);
         CHECK(by.count("OUT channel", "replaced at this proxy") >= 20);
         CHECK(all.server->connections() == 1);
+    }
+}
+
+TEST_CASE("How early an OUT channel in front of a TCP backend is replaced is a setting") {
+    constexpr std::uint32_t lifetime = 1024 * 1024;
+    for (const bool early : {false, true}) {
+        test::stack all;
+        backend_proxy by(all, all.tcp_port, 65536, lifetime, early ? lifetime - 65536 : 0);
+        test::caller caller(all, by.binding(), all.options());
+        REQUIRE(caller.open());
+        for (int i = 0; i < 20; ++i)
+            CHECK_FALSE(caller.call(probe::echo, test::pattern(20'000))->why);
+        CHECK((by.count("OUT channel", "replaced at this proxy") > 0) == early);
     }
 }
 

@@ -25,6 +25,7 @@ struct backend_settings {
     std::chrono::milliseconds pairing_wait;
     std::chrono::milliseconds replacement_wait;
     std::chrono::milliseconds blocked_wait;
+    std::uint64_t replace_out_below;
     std::function<void(const std::string& line)> log;
 };
 

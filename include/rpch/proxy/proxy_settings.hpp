@@ -58,6 +58,9 @@ struct proxy_settings {
     std::chrono::milliseconds pairing_wait = limits::pairing_wait;
     /// A replacement of a channel that takes longer ends it.
     std::chrono::milliseconds replacement_wait = limits::replacement_wait;
+    /// Behind a TCP backend the OUT channel is replaced when fewer bytes of its lifetime are left;
+    /// 0 chooses. The servers of other targets have a threshold of their own.
+    std::uint64_t replace_out_below = 0;
     /// So long may PDUs wait for a peer that acknowledges nothing.
     std::chrono::milliseconds blocked_wait = limits::blocked_wait;
     /// HTTP connections at the same time; more are closed at once.

@@ -91,6 +91,7 @@ RPCH_DECL connect_function route_of(const proxy_shared& shared, std::uint64_t ha
                                           .pairing_wait = shared.settings.pairing_wait,
                                           .replacement_wait = shared.settings.replacement_wait,
                                           .blocked_wait = shared.settings.blocked_wait,
+                                          .replace_out_below = shared.settings.replace_out_below,
                                           .log = shared.settings.log}));
     return [by_tcp = std::move(by_tcp), backends = std::move(backends)](const wanted_link& wanted,
                                                                         link_handler done) {
