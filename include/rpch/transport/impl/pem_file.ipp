@@ -1,6 +1,8 @@
 #include <rpch/transport/detail/pem_file.hpp>
 
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 #include <rpch/core/secret.hpp>
@@ -15,6 +17,9 @@ RPCH_DECL tl::unexpected<std::error_code> explain(std::string* why, std::error_c
 }
 
 RPCH_DECL result<std::string> read_pem_file(const std::string& path, std::string* why) {
+    std::error_code unknown;
+    if (std::filesystem::is_directory(path, unknown))
+        return explain(why, errc::bad_setting, path + " is a directory, not a PEM file");
     std::filebuf file;
     // Without a buffer of its own, so that no copy of a key stays behind.
     file.pubsetbuf(nullptr, 0);

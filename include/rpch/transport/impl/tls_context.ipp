@@ -79,6 +79,11 @@ RPCH_DECL result<std::string> text_or_file(const char* what, const std::string& 
     return text.empty() ? read_pem_file(path, why) : text;
 }
 
+/// @return the file in a sentence; empty for a text that was given.
+RPCH_DECL std::string in_file(const std::string& path) {
+    return path.empty() ? std::string() : " in " + path;
+}
+
 RPCH_DECL std::error_code load_identity(tls_context_state& s, const tls_server_options& options,
                                         std::string* why) {
     const auto chain = text_or_file("the certificate chain", options.certificate_chain_pem,
@@ -87,8 +92,8 @@ RPCH_DECL std::error_code load_identity(tls_context_state& s, const tls_server_o
     int failed = mbedtls_x509_crt_parse(s.chain.get(), tls::chars(*chain), chain->size() + 1);
     if (failed != 0) // positive: so many of the certificates do not parse
         return explain(why, errc::bad_setting,
-                       "the certificate chain does not parse" +
-                           (failed < 0 ? ": " + tls::error_text(failed) : ""))
+                       "the certificate chain" + in_file(options.certificate_chain_file) +
+                           " does not parse" + (failed < 0 ? ": " + tls::error_text(failed) : ""))
             .value();
     auto key =
         text_or_file("the private key", options.private_key_pem, options.private_key_file, why);
@@ -97,13 +102,14 @@ RPCH_DECL std::error_code load_identity(tls_context_state& s, const tls_server_o
     core::wipe(*key);
     if (failed != 0)
         return explain(why, errc::bad_setting,
-                       "the private key does not parse (it must not be encrypted): " +
-                           tls::error_text(failed))
+                       "the private key" + in_file(options.private_key_file) +
+                           " does not parse (it must not be encrypted): " + tls::error_text(failed))
             .value();
     if (!tls::is_pair(*s.chain.get(), *s.key.get()))
         return explain(why, errc::bad_setting,
-                       "the private key does not belong to the certificate of " +
-                           subject_of(*s.chain.get()))
+                       "the private key" + in_file(options.private_key_file) +
+                           " does not belong to the certificate of " + subject_of(*s.chain.get()) +
+                           in_file(options.certificate_chain_file))
             .value();
     failed = mbedtls_ssl_conf_own_cert(s.config.get(), s.chain.get(), s.key.get());
     if (failed != 0) return explain(why, errc::bad_setting, tls::error_text(failed)).value();

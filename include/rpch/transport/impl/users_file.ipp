@@ -46,7 +46,7 @@ RPCH_DECL result<auth::users_file> read_users_file(const std::string& path, std:
     auto users = auth::users_file::parse(text.view(), &line);
     if (!users)
         return detail::explain(why, errc::bad_setting,
-                               "users file, line " + std::to_string(line) + ": " +
+                               "users file " + path + ", line " + std::to_string(line) + ": " +
                                    users.error().message());
     return users;
 }
