@@ -150,6 +150,8 @@ std::string of_no_use_over_tcp(const call_options& options, const logons& l) {
          "--channel-lifetime is for ncacn_http, as ncacn_ip_tcp has no channels: leave it out"},
         {options.receive_window.has_value(),
          "--receive-window is for ncacn_http, as ncacn_ip_tcp has no channels: leave it out"},
+        {options.replace_in_below != 0,
+         "--replace-in-below is for ncacn_http, as ncacn_ip_tcp has no channels: leave it out"},
     });
 }
 
@@ -294,6 +296,7 @@ int run_call(const call_options& options) {
                                             ? rpch::ndr::transfer_syntax::ndr64
                                             : rpch::ndr::transfer_syntax::ndr20};
     if (options.channel_lifetime) client_options.channel_lifetime = *options.channel_lifetime;
+    client_options.replace_in_below = options.replace_in_below;
     if (options.receive_window) client_options.receive_window = *options.receive_window;
     client_options.executor = io.get_executor();
     rpch::failure outcome;

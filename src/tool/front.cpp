@@ -85,7 +85,8 @@ std::string apply(const front_options& options, rpch::proxy_settings& settings,
     if (settings.allow_basic && options.users.empty())
         return "--auth basic needs --users, a file made by `rpch passwd`";
     if (options.auth.empty())
-        return "say who may log on: --auth basic, ntlm or both with --users, or --auth none";
+        return "say who may log on: --auth basic, ntlm or negotiate with --users or --keytab, or "
+               "--auth none";
     if (options.cert.empty())
         return options.allow_plain ? ""
                                    : "give --cert and --key, or --allow-plain for HTTP without TLS";
@@ -94,6 +95,14 @@ std::string apply(const front_options& options, rpch::proxy_settings& settings,
     tls = read_certificate(options, why_not);
     if (tls) tell_validity(*tls);
     return why_not;
+}
+
+void apply(const channel_options& options, rpch::proxy_settings& settings) {
+    if (options.channel_lifetime) settings.channel_lifetime = *options.channel_lifetime;
+    if (options.receive_window)
+        settings.in_receive_window = settings.out_receive_window = *options.receive_window;
+    if (options.connection_timeout_s)
+        settings.connection_timeout = std::chrono::seconds(*options.connection_timeout_s);
 }
 
 void reload(const front_options& options, reloadable& what) {

@@ -24,6 +24,9 @@ std::string apply(const front_options& options, rpch::proxy_settings& settings,
                   std::shared_ptr<rpch::transport::tls_context>& tls,
                   std::shared_ptr<file_accounts>& accounts);
 
+/// Takes over what the options say of channels.
+void apply(const channel_options& options, rpch::proxy_settings& settings);
+
 /// What a SIGHUP reads again, and who has to hear of it.
 struct reloadable {
     /// Has the library read what it reads itself.

@@ -36,6 +36,34 @@ void add_window(CLI::App& app, Bytes& bytes, const char* text) {
         ->default_str(std::to_string(limits::receive_window_max));
 }
 
+/// Schemes are written in many ways: NTLM, Negotiate.
+CLI::Validator in_lower_case() {
+    return {[](std::string& word) {
+                word = CLI::detail::to_lower(word);
+                return std::string();
+            },
+            ""};
+}
+
+/// The one level that there is and that no connection has, [MS-RPCE] 2.2.1.1.8.
+CLI::Validator no_level_call() {
+    return {[](std::string& level) {
+                return std::string(level != "call"
+                                       ? ""
+                                       : "level call is one of connectionless RPC, and no PDU of a "
+                                         "connection carries it: take packet, which signs each "
+                                         "PDU, or a higher one");
+            },
+            ""};
+}
+
+/// @param name  of the option, by the channel that is replaced.
+void add_threshold(CLI::App& app, const char* name, std::uint64_t& bytes, const char* text) {
+    app.add_option(name, bytes, text)
+        ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{limits::channel_lifetime_max}))
+        ->default_str("chosen by lifetime and window");
+}
+
 void add_certificate(CLI::App& app, tool::front_options& o) {
     auto* cert = app.add_option("--cert", o.cert, "certificate chain, PEM, leaf first");
     auto* key = app.add_option("--key", o.key, "private key of the certificate, PEM");
@@ -47,12 +75,33 @@ void add_access(CLI::App& app, tool::front_options& o) {
     app.add_option("--auth", o.auth,
                    "HTTP authentication schemes to accept, several at once: none, basic, ntlm, "
                    "negotiate")
+        ->transform(in_lower_case())
         ->delimiter(',');
     app.add_option("--users", o.users, "users file, made by `rpch passwd`; for ntlm with --ntlm");
     app.add_option("--keytab", o.keytab, "keytab of the service's Kerberos principals");
     app.add_flag(
         "--allow-plain", o.allow_plain,
         "serve plain HTTP without a certificate; passwords then cross the network readable");
+}
+
+/// What `proxy` and `serve --https` let their channels do.
+void add_channels(CLI::App& app, tool::channel_options& o) {
+    add_lifetime(app, o.channel_lifetime, "Content-Length of OUT channels, bytes");
+    add_window(app, o.receive_window,
+               "receive window of both directions, bytes a peer may send unacknowledged");
+    app.add_option("--connection-timeout", o.connection_timeout_s,
+                   "ConnectionTimeout told to clients, seconds")
+        ->check(CLI::Range(limits::connection_timeout_min_ms / 1000,
+                           limits::connection_timeout_max_ms / 1000))
+        ->default_str(std::to_string(limits::connection_timeout_min_ms / 1000));
+}
+
+void add_drain(CLI::App& app, std::uint32_t& seconds) {
+    app.add_option("--drain", seconds,
+                   "seconds that what is open has to end after SIGTERM or SIGINT, while what is "
+                   "new is refused; a second signal does not wait")
+        ->check(CLI::Range(std::uint32_t{0}, drain_max_s))
+        ->capture_default_str();
 }
 
 void add_serve(CLI::App& app, tool::serve_options& o) {
@@ -70,19 +119,26 @@ void add_serve(CLI::App& app, tool::serve_options& o) {
            "--rpc-auth", o.rpc_auth,
            "security providers of RPC itself to accept: ntlm, negotiate, kerberos; ntlm needs "
            "--users, kerberos a keytab")
+        ->transform(in_lower_case())
         ->delimiter(',');
     app.add_option("--auth-level", o.auth_level,
                    "refuse calls of rpcecho below this level of protection")
+        ->check(no_level_call())
         ->check(CLI::IsMember({"none", "connect", "packet", "integrity", "privacy"}))
         ->capture_default_str();
+    add_channels(app, o.channels);
+    add_drain(app, o.drain_s);
+    add_threshold(app, "--replace-out-below", o.replace_out_below,
+                  "have an OUT channel replaced when fewer bytes of its lifetime are left");
     app.footer(
         "Examples:\n  rpch serve --http 127.0.0.1:6001 --tcp 127.0.0.1:6002\n"
         "  rpch serve --https 0.0.0.0:443 --cert chain.pem --key key.pem --auth basic \\\n"
         "      --users users\n"
         "  rpch serve --tcp 127.0.0.1:6002 --rpc-auth ntlm --users users --auth-level privacy\n"
         "Port 0 lets the system choose; each listener prints `listening on ADDRESS:PORT`.\n"
-        "ADDRESS is an IP address: 0.0.0.0 and [::] stand for all. --cert, --key, --auth and\n"
-        "--allow-plain are for --https. SIGHUP reads users file, certificate and key again.");
+        "ADDRESS is an IP address: 0.0.0.0 and [::] stand for all. --cert, --key, --auth,\n"
+        "--allow-plain, --channel-lifetime, --receive-window and --connection-timeout are for\n"
+        "--https. SIGHUP reads users file, certificate and key again.");
 }
 
 void add_proxy(CLI::App& app, tool::proxy_options& o) {
@@ -93,24 +149,17 @@ void add_proxy(CLI::App& app, tool::proxy_options& o) {
            "ValidPorts: targets to allow, 'host:6001-6004;host2:593'; all others are refused")
         ->required();
     add_access(app, o.front);
-    add_lifetime(app, o.channel_lifetime, "Content-Length of OUT channels, bytes");
-    add_window(app, o.receive_window,
-               "receive window of both directions, bytes a peer may send unacknowledged");
-    app.add_option("--connection-timeout", o.connection_timeout_s,
-                   "ConnectionTimeout told to clients, seconds")
-        ->check(CLI::Range(limits::connection_timeout_min_ms / 1000,
-                           limits::connection_timeout_max_ms / 1000))
-        ->capture_default_str();
-    app.add_option("--drain", o.drain_s,
-                   "seconds that open channels have to end after SIGTERM or SIGINT, while new ones "
-                   "are refused; a second signal does not wait")
-        ->check(CLI::Range(std::uint32_t{0}, drain_max_s))
-        ->capture_default_str();
+    add_channels(app, o.channels);
+    add_drain(app, o.drain_s);
     app.add_option("--tcp-backend", o.tcp_backends,
                    "HOST:PORT=HOST:PORT, may be repeated: requests for the left side, which "
                    "--valid-ports must name as well, go to a server on plain ncacn_ip_tcp at the "
                    "right side; IN and OUT channel must reach the same rpch process")
         ->allow_extra_args(false);
+    add_threshold(
+        app, "--replace-out-below", o.replace_out_below,
+        "have an OUT channel in front of a --tcp-backend replaced when fewer bytes of its "
+        "lifetime are left");
     app.footer(
         "Examples:\n  rpch proxy --listen 0.0.0.0:443 --cert chain.pem --key key.pem \\\n"
         "      --valid-ports 'files:6001-6004' --auth basic --users users\n"
@@ -140,7 +189,7 @@ void add_credentials(CLI::App& app, tool::credentials_options& o) {
     app.add_option("--auth", o.auth,
                    "HTTP authentication at the RPC proxy: none, basic, ntlm or negotiate; without "
                    "it the binding's HttpAuthOption, or basic when a user is given")
-        ->check(CLI::IsMember({"none", "basic", "ntlm", "negotiate"}));
+        ->transform(CLI::IsMember({"none", "basic", "ntlm", "negotiate"}, CLI::ignore_case));
     auto* ca = app.add_option(
         "--ca", o.ca, "authorities of the RPC proxy to trust, PEM, instead of the system's");
     app.add_flag("--insecure", o.insecure, "accept any certificate of the RPC proxy")->excludes(ca);
@@ -151,7 +200,7 @@ void add_credentials(CLI::App& app, tool::credentials_options& o) {
                "--rpc-auth", o.rpc_auth,
                "security provider of RPC itself: ntlm, negotiate or kerberos; without a user "
                "Kerberos takes the ticket cache")
-            ->check(CLI::IsMember({"none", "ntlm", "negotiate", "kerberos"}));
+            ->transform(CLI::IsMember({"none", "ntlm", "negotiate", "kerberos"}, CLI::ignore_case));
     app.add_option("--rpc-user", o.rpc_user, "user name for the RPC server, if it is another one")
         ->needs(rpc_auth);
     app.add_option("--rpc-password-file", o.rpc_password_file,
@@ -159,6 +208,7 @@ void add_credentials(CLI::App& app, tool::credentials_options& o) {
         ->needs(rpc_auth);
     app.add_option("--auth-level", o.auth_level, "how calls are protected with --rpc-auth")
         ->needs(rpc_auth)
+        ->check(no_level_call())
         ->check(CLI::IsMember({"connect", "packet", "integrity", "privacy"}))
         ->default_str("privacy");
     app.add_option("--target", o.target,
@@ -179,6 +229,8 @@ void add_call(CLI::App& app, tool::call_options& o) {
     add_credentials(app, o.credentials);
     add_lifetime(app, o.channel_lifetime, "Content-Length of the IN channel, bytes");
     add_window(app, o.receive_window, "receive window of the OUT channel, bytes");
+    add_threshold(app, "--replace-in-below", o.replace_in_below,
+                  "replace the IN channel when fewer bytes of its lifetime are left");
     app.add_flag("--json", o.json, "answer for a machine: one JSON object, failures as well");
     app.footer("Example:\n  rpch call 'ncacn_ip_tcp:127.0.0.1[6002]' "
                "60a15ec5-4de8-11d7-a637-005056a20182@1.0 0 --stub 29000000\n"
@@ -209,6 +261,18 @@ int answered(int code) {
     return code == tool::succeeded ? tool::failed : code;
 }
 
+/// The library says of a word that is no subcommand only that one is missing.
+/// @return what is wrong with the first word; or nothing.
+std::string unknown_subcommand(const CLI::App& app, int count, char** arguments) {
+    if (count < 2 || arguments[1][0] == '-') return {};
+    std::string all;
+    for (const CLI::App* each : app.get_subcommands({})) {
+        if (each->get_name() == arguments[1]) return {};
+        all += (all.empty() ? "" : ", ") + each->get_name();
+    }
+    return "there is no subcommand '" + std::string(arguments[1]) + "'; there are " + all;
+}
+
 int run(int count, char** arguments) {
     CLI::App app{"DCE/RPC over HTTP: server, RPC proxy and client"};
     app.name("rpch");
@@ -231,6 +295,11 @@ int run(int count, char** arguments) {
     CLI::App* call_app = app.add_subcommand("call", "one raw call");
     add_call(*call_app, call);
 
+    if (const std::string wrong = unknown_subcommand(app, count, arguments); !wrong.empty()) {
+        std::fprintf(stderr, "rpch: %s\n", wrong.c_str());
+        if (wants_json(count, arguments)) tool::print_json_of_usage(wrong);
+        return tool::usage;
+    }
     try {
         app.parse(count, arguments);
         for (const CLI::App* used : app.get_subcommands()) refuse_empty_values(*used);

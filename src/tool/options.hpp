@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include <rpch/limits.hpp>
-
 namespace tool {
 
 /// Exit codes of every subcommand.
@@ -29,6 +27,16 @@ struct front_options {
     }
 };
 
+/// What the channels of an HTTP(S) listener may do; what is not given is the library's own.
+struct channel_options {
+    std::optional<std::uint32_t> channel_lifetime;
+    std::optional<std::uint32_t> receive_window;
+    std::optional<std::uint32_t> connection_timeout_s;
+    [[nodiscard]] bool any() const {
+        return channel_lifetime || receive_window || connection_timeout_s;
+    }
+};
+
 struct serve_options {
     std::string http;
     std::string https;
@@ -36,6 +44,9 @@ struct serve_options {
     std::string epmap_http;
     std::string epmap_tcp;
     front_options front;
+    channel_options channels;
+    std::uint32_t drain_s = 2;
+    std::uint64_t replace_out_below = 0;
     std::vector<std::string> rpc_auth;
     std::string auth_level = "none";
 };
@@ -44,10 +55,9 @@ struct proxy_options {
     std::string listen;
     std::string valid_ports;
     front_options front;
-    std::uint32_t channel_lifetime = rpch::limits::channel_lifetime_default;
-    std::uint32_t receive_window = rpch::limits::receive_window_max;
-    std::uint32_t connection_timeout_s = rpch::limits::connection_timeout_min_ms / 1000;
+    channel_options channels;
     std::uint32_t drain_s = 2;
+    std::uint64_t replace_out_below = 0;
     std::vector<std::string> tcp_backends;
 };
 
@@ -81,6 +91,7 @@ struct call_options {
     credentials_options credentials;
     std::optional<std::uint32_t> channel_lifetime;
     std::optional<std::uint32_t> receive_window;
+    std::uint64_t replace_in_below = 0; ///< 0: the library chooses.
     bool json = false;
 };
 

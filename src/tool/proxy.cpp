@@ -26,16 +26,16 @@ int refuse(const std::string& why) {
 int run_proxy(const proxy_options& options) {
     rpch::proxy_settings settings;
     settings.valid_ports = options.valid_ports;
-    settings.channel_lifetime = options.channel_lifetime;
-    settings.in_receive_window = options.receive_window;
-    settings.out_receive_window = options.receive_window;
-    settings.connection_timeout = std::chrono::seconds(options.connection_timeout_s);
+    apply(options.channels, settings);
     settings.log = log_line;
     for (const std::string& text : options.tcp_backends) {
         const auto backend = rpch::parse_tcp_backend(text);
         if (!backend) return refuse("--tcp-backend wants HOST:PORT=HOST:PORT, not '" + text + "'");
         settings.tcp_backends.push_back(*backend);
     }
+    if (options.replace_out_below != 0 && settings.tcp_backends.empty())
+        return refuse("--replace-out-below is for --tcp-backend: other servers have their own");
+    settings.replace_out_below = options.replace_out_below;
     std::string why;
     const auto where = parse_listen("--listen", options.listen, why);
     if (!where) return refuse(why);

@@ -1,10 +1,13 @@
 #include "rpc_security.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <initializer_list>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rpch/auth/ntlm_users.hpp>
@@ -56,6 +59,17 @@ bool names_any(const std::vector<std::string>& schemes,
                std::initializer_list<std::string_view> of) {
     return std::find_first_of(schemes.begin(), schemes.end(), of.begin(), of.end()) !=
            schemes.end();
+}
+
+/// Why a keytab is of no use. GSSAPI says the same of a file that is not there.
+std::string why_no_key(const std::string& keytab) {
+    if (keytab.empty()) return "no key in the system's keytab: give --keytab";
+    const std::string file = keytab.starts_with("FILE:") ? keytab.substr(5) : keytab;
+    struct stat about {};
+    if (::stat(file.c_str(), &about) != 0 || ::access(file.c_str(), R_OK) != 0)
+        return "cannot read the keytab " + file + ": " + std::generic_category().message(errno);
+    if (!S_ISREG(about.st_mode)) return "the keytab " + file + " is no file";
+    return "no key in the keytab " + file + ": export the service's (ktutil, ktadd)";
 }
 
 std::string computer_name() {
@@ -117,8 +131,7 @@ std::optional<acceptors> make_acceptors(const acceptor_choice& choice, const std
         kerberos = std::make_shared<rpch::transport::kerberos_acceptor>(
             rpch::transport::kerberos_server_settings{.keytab = choice.keytab});
         if (kerberos->accept({})) return true; // it reads the keytab; better now than at a call
-        why = option + ": no key in " +
-              (choice.keytab.empty() ? "the system's keytab" : choice.keytab);
+        why = option + ": " + why_no_key(choice.keytab);
         return false;
     };
     for (const std::string& scheme : choice.schemes) {

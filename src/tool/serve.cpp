@@ -1,6 +1,7 @@
 // rpch serve: the sample server.
 #include "options.hpp"
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -51,6 +52,10 @@ std::string ignored(const serve_options& o) {
         return "give at least one of --http, --https, --tcp, --epmap-http, --epmap-tcp";
     if (o.https.empty() && o.front.only_for_http())
         return "--cert, --key, --auth and --allow-plain are for --https";
+    if (o.https.empty() && o.channels.any())
+        return "--channel-lifetime, --receive-window and --connection-timeout are for --https";
+    if (o.https.empty() && o.http.empty() && o.epmap_http.empty() && o.replace_out_below != 0)
+        return "--replace-out-below is for --http, --https and --epmap-http";
     if (!o.front.users.empty() && !uses_users(o.rpc_auth) && !uses_users(o.front.auth))
         return "--users is for --rpc-auth ntlm or negotiate, and for --https with --auth basic, "
                "ntlm or negotiate";
@@ -68,6 +73,7 @@ int run_serve(const serve_options& options) {
     service_signals signals(io);
     rpch::server_settings settings;
     settings.log = log_line;
+    settings.replace_out_below = options.replace_out_below;
     std::shared_ptr<rpch::transport::tls_context> tls;
     std::shared_ptr<file_accounts> http_accounts;
     const std::string useless = ignored(options);
@@ -82,6 +88,7 @@ int run_serve(const serve_options& options) {
     if (!level) return refuse("--auth-level " + options.auth_level + " is not a level");
     if (*level != rpch::auth::authentication_level::none && settings.rpc_security.empty())
         return refuse("--auth-level needs --rpc-auth");
+    apply(options.channels, settings.front_door);
     if (!options.https.empty()) {
         const std::string wrong = apply(options.front, settings.front_door, tls, http_accounts);
         if (!wrong.empty()) return refuse(wrong);
@@ -147,7 +154,8 @@ int run_serve(const serve_options& options) {
                                 server.close();
                                 mapper.close();
                             },
-                        .reload = [&] { reload(options.front, settled); }});
+                        .reload = [&] { reload(options.front, settled); },
+                        .drain_wait = std::chrono::seconds(options.drain_s)});
 }
 
 } // namespace tool

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Options that would have no effect, security's above all, are refused, and the text says why."""
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, 'interop'))
 
-from lab import case, expect, main, run  # noqa: E402  (the folder comes first)
+from lab import Skipped, case, expect, main, run  # noqa: E402  (the folder comes first)
 
 SERVE = ('serve', '--tcp', '127.0.0.1:0')
 PROXY = ('proxy', '--listen', '127.0.0.1:0', '--valid-ports', '127.0.0.1:1', '--allow-plain')
@@ -16,7 +17,7 @@ NTLM = ('call', 'ncacn_http:127.0.0.1[1,RpcProxy=127.0.0.1:1,HttpAuthOption=ntlm
 # words, what is said
 REFUSED = (
     ((*SERVE, '--keytab', '/nowhere'), '--keytab is for'),
-    ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', '/nowhere'), 'Kerberos|no key in /nowhere'),
+    ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', '/nowhere'), 'has no Kerberos|cannot read the keytab /nowhere: No such file'),
     ((*SERVE, '--rpc-auth', 'ntlm'), 'needs --users'),
     ((*SERVE, '--rpc-auth', 'ntlm', '--users', '/nowhere'), 'cannot open the users file'),
     ((*SERVE, '--rpc-auth', 'negotiate'), 'negotiate needs'),
@@ -71,6 +72,19 @@ REFUSED = (
     ((*NTLM, '--auth', 'basic', '--user', 'a'), 'HttpAuthOption contradict'),
     (NTLM, 'needs --user'),
     ((*CALL, '--stub', '@/nowhere'), 'cannot read the file'),
+    ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', '/tmp'), 'has no Kerberos|the keytab /tmp is no file'),
+    ((*SERVE, '--channel-lifetime', '1000000'), 'are for --https'),
+    ((*SERVE, '--replace-out-below', '100000'), '--replace-out-below is for --http'),
+    ((*SERVE, '--auth-level', 'call'), 'level call is one of connectionless RPC'),
+    ((*CALL, '--rpc-auth', 'ntlm', '--auth-level', 'call'), 'level call is one of connectionless RPC'),
+    ((*CALL, '--rpc-auth', 'NTLM'), 'ntlm needs --user'),
+    ((*CALL, '--replace-in-below', '100000'), 'is for ncacn_http'),
+    ((*PROXY, '--auth', 'none', '--replace-out-below', '100000'), 'is for --tcp-backend'),
+    ((*PROXY, '--auth', 'none', '--tcp-backend', 'x:1=x:1=y:2'), 'wants HOST:PORT=HOST:PORT'),
+    ((*PROXY, '--auth', 'none', '--tcp-backend', 'x:1=y:2:3'), 'wants HOST:PORT=HOST:PORT'),
+    ((*PROXY, ), 'ntlm or negotiate with'),
+    ((*PROXY[:-1], '--auth', 'none', '--cert', '/tmp', '--key', '/tmp'), '/tmp is a directory'),
+    (('ping', 'x'), "no subcommand 'ping'; there are demo, serve, proxy, passwd, call"),
     (('call', 'ncacn_ip_tcp:127.0.0.1[x]', *CALL[2:]), 'BINDING'),
 )
 
@@ -80,6 +94,40 @@ def options_without_effect_are_refused(lab):
     for words, text in REFUSED:
         code, said = run([lab.program, *words], 10)
         expect(code == 2 and any(each in said for each in text.split('|')), '%s: exit code %s, %s' % (words, code, said))
+
+
+@case('openssl')
+def what_is_wrong_with_a_file_names_it(lab):
+    cert, other = lab.certificate(), lab.path('other_key.pem')
+    users, empty = lab.path('bad_users'), lab.path('empty_keytab')
+    for path, text in ((users, '# fine\nno hash\n'), (empty, '')):
+        with open(path, 'w') as out:
+            out.write(text)
+    key = cert.replace('cert', 'key')
+    code, said = run(['openssl', 'genrsa', '-out', other, '2048'], 30)
+    expect(code == 0, said)
+    https = ('proxy', '--listen', '127.0.0.1:0', '--valid-ports', '127.0.0.1:1', '--auth', 'none')
+    for words, text in (
+            ((*https, '--cert', cert, '--key', other), 'key in %s does not belong to the certificate of .* in %s'
+             % (other, cert)),
+            ((*https, '--cert', key, '--key', cert), 'certificate chain in %s does not parse' % key),
+            ((*https, '--cert', cert, '--key', cert), 'private key in %s does not parse' % cert),
+            ((*SERVE, '--rpc-auth', 'ntlm', '--users', users), 'users file %s, line 2' % users),
+            ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', empty), 'has no Kerberos|no key in the keytab %s' % empty)):
+        code, said = run([lab.program, *words], 10)
+        expect(code == 2 and re.search(text, said), '%s: exit code %s, %s' % (words, code, said))
+
+
+@case()
+def a_client_without_a_ticket_is_told_to_get_one(lab):
+    nothing = {'KRB5CCNAME': 'FILE:' + lab.path('no_cache')}
+    code, said = run([lab.program, *CALL, '--rpc-auth', 'kerberos'], 10, nothing)
+    if code == 2 and 'no Kerberos' in said:
+        raise Skipped('a build without Kerberos')
+    expect(code == 1 and 'there are no credentials to log on with' in said and 'get a ticket (kinit)' in said,
+           'exit code %s, %s' % (code, said))
+    code, said = run([lab.program, *HTTP, '--auth', 'negotiate'], 10, nothing)
+    expect(code == 1, 'exit code %s, %s' % (code, said))
 
 
 @case('openssl')
