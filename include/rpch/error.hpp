@@ -86,7 +86,7 @@ enum class errc {
     call_timeout,             ///< The call was not answered within its deadline.
     call_fault,               ///< The server answered with a fault PDU.
     association_closed,       ///< The association is gone; the call was not or may have been executed.
-    security_not_supported,   ///< An authentication level or mechanism this build does not have.
+    security_not_supported,   ///< An authentication level or mechanism that is not offered here.
     bad_security_token,       ///< A token of a security provider that is malformed or out of order.
     authentication_failed,    ///< The peer did not prove what its mechanism must prove.
     account_locked,           ///< The account is known and may not log on.

@@ -62,7 +62,7 @@ expect "partner calls by shared key" "$said"
 [ "$(echo "$said" | grep -cF "40 + 2 = 42")" = 1 ] || { echo "not one answer: $said" >&2; exit 1; }
 expect "RPC security, TCP connection" "$said"
 expect "name or password is malformed or wrong" "$said"
-expect "level or mechanism this build does not have" "$said"
+expect "level or mechanism that is not offered here" "$said"
 
 said=$(timeout 30 "$programs/example_own_policies")
 expect "unknown user or wrong password, mallory" "$said"
