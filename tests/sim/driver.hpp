@@ -29,6 +29,15 @@ using rpch::errc;
 /// @return what kind of PDU it is, in words.
 [[nodiscard]] std::string words(const rpch::core::split_view& pdu);
 
+[[nodiscard]] std::string_view role_name(rpch::rts::role which) noexcept;
+/// @return how a machine has ended by itself, in words.
+[[nodiscard]] std::string ending_in_words(rpch::rts::role who, std::error_code why, leg where);
+/// @return whether that only follows from how another one has ended.
+[[nodiscard]] inline bool is_consequence(std::error_code why) noexcept {
+    return why == errc::channel_closed || why == errc::operation_aborted ||
+           why == errc::channel_replaced;
+}
+
 template <class Machine>
 class driver : public party {
   public:
@@ -73,6 +82,11 @@ class driver : public party {
 
   protected:
     static constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
+    static constexpr rpch::rts::role part =
+        std::is_same_v<Machine, channel::client>           ? rpch::rts::role::client
+        : std::is_same_v<Machine, channel::inbound_proxy>  ? rpch::rts::role::inbound_proxy
+        : std::is_same_v<Machine, channel::outbound_proxy> ? rpch::rts::role::outbound_proxy
+                                                           : rpch::rts::role::server;
 
     virtual void open_leg(leg which) = 0;
     virtual bool past_preamble(leg which, link& from) = 0;
@@ -307,7 +321,11 @@ class driver : public party {
     void perform_one(const channel::action::send& a, const rpch::core::split_view*) {
         if (link* target = target_of(a.to, a.pdu.size())) {
             count_pings(a);
-            target->write(a.pdu.view());
+            if (!world_.plan_.tamperings.empty()) {
+                for (const auto& each : world_.tampered(part, a.to, a.pdu.view(), false))
+                    target->write(each.view());
+            } else
+                target->write(a.pdu.view());
             guard(a.to, *target);
         }
     }
@@ -318,6 +336,11 @@ class driver : public party {
         if (current == nullptr) return world_.wrong(name() + ": forwards nothing");
         if (link* target = target_of(a.to, current->size())) {
             const bool rts = rpch::dcerpc::peek_type(current->first) == rpch::dcerpc::pdu_type::rts;
+            if (rts && !world_.plan_.tamperings.empty()) {
+                for (const auto& each : world_.tampered(part, a.to, current->first, true))
+                    target->write(each.view());
+                return;
+            }
             target->write(*current, rts ? 0 : current->size());
             guard(a.to, *target);
         }
@@ -335,8 +358,13 @@ class driver : public party {
     }
     void perform_one(const channel::action::keep_alive& a, const rpch::core::split_view*) {
         if (link* target = at(a.on)) target->keep_alive(a.interval);
+        world_.note(std::string(role_name(part)) + ": keep-alive " +
+                    std::to_string(a.interval.count()) + " ms");
     }
     void perform_one(const channel::action::close& a, const rpch::core::split_view*) {
+        if (a.which == leg::predecessor_out_tcp && at(a.which) != nullptr)
+            world_.note_with_time(std::string(role_name(part)) + ": closes " +
+                                  std::string(channel::name(a.which)));
         if (link* going = std::exchange(links_[index(a.which)], nullptr))
             going->retire(machine_.ended_with() == errc::channel_replaced ? last_bytes_wait
                                                                           : finish_wait);
@@ -359,9 +387,13 @@ class driver : public party {
         } else if (going != nullptr) {
             // IN_R*/A5 must reach the inbound proxy, which closes the predecessor then.
             const bool peer_ends =
-                std::is_same_v<Machine, channel::client> && a.which == leg::in_http;
-            going->retire(last_bytes_wait, peer_ends ? farewell_wait : link::linger_wait,
-                          peer_ends);
+                (std::is_same_v<Machine, channel::client> && a.which == leg::in_http) ||
+                world_.plan_.keeps_predecessors;
+            const milliseconds waits = !peer_ends ? link::linger_wait
+                                       : world_.plan_.keeps_predecessors
+                                           ? milliseconds{std::chrono::hours{1}}
+                                           : milliseconds{farewell_wait};
+            going->retire(last_bytes_wait, waits, peer_ends);
         }
         promoted(a.which);
     }
@@ -377,6 +409,7 @@ class driver : public party {
         end_of_machine();
         shut();
         world_.on_machine_ended(vc(), name(), a.where, a.why);
+        if (!is_consequence(a.why)) world_.note_with_time(ending_in_words(part, a.why, a.where));
         failed(a.why, a.where);
     }
     /// A Ping has the size of a header; of what an outbound proxy sends to the server only

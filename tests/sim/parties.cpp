@@ -103,6 +103,10 @@ void client_party::on_connect(leg which, connection* made) {
         return successor ? m.on_successor_connected(which, world_.fresh_cookie(), now(), out)
                          : m.on_connected(which, now(), out);
     });
+    if (which == leg::in_http && world_.plan_.keepalive_early)
+        run([&](channel::client& m, auto& out) {
+            return m.set_client_keepalive(*world_.plan_.keepalive_then, now(), out);
+        });
 }
 
 bool client_party::past_preamble(leg which, link& from) {
@@ -142,6 +146,10 @@ void client_party::opened() {
     ++world_.seen_.opened;
     world_.seen_.opened_at = now();
     world_.on_progress(client_);
+    if (world_.plan_.keepalive_then && !world_.plan_.keepalive_early)
+        tell([&](channel::client& m, auto& out) {
+            return m.set_client_keepalive(*world_.plan_.keepalive_then, now(), out);
+        });
     if (world_.plan_.idle) {
         upper_is_due_ = true;
         world_.time.after(world_.plan_.idle_for, event_kind::upper, id());
@@ -224,7 +232,7 @@ void client_party::on_upper() {
         return close_upper();
     }
     if (done || !bound_) return;
-    if (world_.draw.once_in(200))
+    if (world_.draw.once_in(200) && !world_.plan_.directed)
         run([&](channel::client& m, auto& out) {
             return m.set_client_keepalive(std::chrono::minutes{world_.draw.between(1, 9)}, now(),
                                           out);
@@ -502,7 +510,9 @@ void request_party<Machine>::failed(std::error_code, leg) {
 
 template <class Machine>
 void request_party<Machine>::check_draining() {
-    if (drains_since_ && this->now() - *drains_since_ > rpch::limits::replacement_wait)
+    const auto& settings =
+        this->world_.plan_.proxies[static_cast<std::size_t>(this->process() - 1)];
+    if (drains_since_ && this->now() - *drains_since_ > settings.out.replacement_wait)
         this->world_.wrong(this->name() + ": drains beyond the deadline");
 }
 

@@ -2,7 +2,9 @@
 #ifndef RPCH_TESTS_SIM_PLAN_HPP
 #define RPCH_TESTS_SIM_PLAN_HPP
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +13,8 @@
 #include <rpch/channel/inbound_proxy.hpp>
 #include <rpch/channel/outbound_proxy.hpp>
 #include <rpch/channel/server.hpp>
+#include <rpch/rts/forwarding.hpp>
+#include <rpch/rts/shape.hpp>
 
 #include "tests/sim/network.hpp"
 
@@ -62,6 +66,29 @@ struct client_plan {
     std::uint32_t take_us = 0;            ///< How late delivered bytes are taken; 0: at once.
 };
 
+/// What becomes of the RTS PDUs of one kind that one role sends on one leg: a peer that forgets
+/// something, or that is confused or hostile.
+struct tampering {
+    rpch::rts::role who;
+    rpch::rts::shape kind;
+    rpch::channel::leg on;
+    enum class way : std::uint8_t {
+        lost,
+        other_cookie,             ///< It names a channel nobody knows.
+        rewritten,                ///< What may stand for it instead: this harms nobody.
+        after_an_acknowledgement, ///< Of nothing, for the outbound proxy.
+        before_a_keep_alive,      ///< Of 90 s, and a Ping.
+        marked                    ///< It passes; times count from the last one.
+    } how;
+    bool forwarded = false; ///< It is another role's, and passed on.
+};
+/// Connections for one leg that take so long, or never come about.
+struct slow_connection {
+    rpch::channel::leg which;
+    bool successor; ///< Of a successor's request, or of the first one.
+    std::optional<std::chrono::seconds> takes;
+};
+
 struct plan {
     std::uint64_t seed = 0;
     std::vector<proxy_plan> proxies;
@@ -83,6 +110,13 @@ struct plan {
     std::vector<planned_fault> faults;
     bool idle = false; ///< Clients make no calls and close after some time; see idle.cpp.
     std::chrono::seconds idle_for{0};
+    bool directed = false; ///< Everything is laid down; see cases.cpp.
+    std::vector<tampering> tamperings;
+    std::vector<slow_connection> slow_connections;
+    bool keeps_predecessors = false; ///< Nobody ends a predecessor by itself.
+    /// What the client asks for as soon as it is open.
+    std::optional<std::chrono::milliseconds> keepalive_then;
+    bool keepalive_early = false; ///< As soon as IN-H is connected instead.
 };
 
 /// Draws everything from a seed.

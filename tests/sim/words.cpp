@@ -4,6 +4,22 @@
 
 namespace sim {
 
+std::string_view role_name(rpch::rts::role which) noexcept {
+    using enum rpch::rts::role;
+    switch (which) {
+    case client: return "client";
+    case inbound_proxy: return "inbound proxy";
+    case outbound_proxy: return "outbound proxy";
+    case server: return "server";
+    }
+    return "nobody";
+}
+
+std::string ending_in_words(rpch::rts::role who, std::error_code why, leg where) {
+    return std::string(role_name(who)) + ": " + why.message() + ", on " +
+           std::string(channel::name(where));
+}
+
 std::string words(const channel::action::any& any) { return test::words(any); }
 
 std::string words(const rpch::core::split_view& pdu) {

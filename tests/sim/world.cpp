@@ -19,6 +19,39 @@ constexpr std::chrono::seconds retry_patience{70};
 /// Within so long all machines have ended after a hop was lost, where all delays are short.
 constexpr std::chrono::seconds ending_wait{1};
 
+namespace rts = rpch::rts;
+
+rts::wire with_other_cookie(const rts::pdu& in) {
+    const auto other = [](rts::cookie c) {
+        c.bytes[0] ^= std::byte{0xFF};
+        return c;
+    };
+    if (in.kind() == rts::shape::out_r1_a7) {
+        auto a7 = rts::get<rts::out_r1_a7>(in);
+        a7.successor_channel = other(a7.successor_channel);
+        return rts::encode(a7);
+    }
+    if (in.kind() == rts::shape::out_r2_a7) {
+        auto a7 = rts::get<rts::out_r2_a7>(in);
+        a7.successor_channel = other(a7.successor_channel);
+        return rts::encode(a7);
+    }
+    auto a5 = rts::get<rts::in_r1_a5>(in); // A2, A4 and A6 look alike
+    a5.successor_channel = other(a5.successor_channel);
+    return rts::encode(a5);
+}
+
+/// OUT_R2/A8 as 2.2.4.41 has it, of A7; or an acknowledgement with the destination of the peer.
+rts::wire rewritten(const rts::pdu& in, leg on) {
+    if (in.kind() == rts::shape::out_r2_a7)
+        return rts::encode(
+            rts::out_r2_a8{.successor_channel = rts::get<rts::out_r2_a7>(in).successor_channel});
+    return rts::encode(rts::flow_control_ack_with_destination{
+        .destination =
+            on == leg::in_tcp ? rts::destination::inbound_proxy : rts::destination::server,
+        .ack = rts::get<rts::flow_control_ack>(in).ack});
+}
+
 } // namespace
 
 party::party(world& in, int process, std::uint32_t vc) : world_(in), process_(process), vc_(vc) {}
@@ -48,7 +81,8 @@ world::world(const plan& of, bool trace)
       plan_(of),
       proxies(of.proxies.size()),
       trace_(trace),
-      clients_(of.clients.size()) {}
+      clients_(of.clients.size()),
+      since_(time.now()) {}
 
 world::~world() = default;
 
@@ -65,6 +99,53 @@ void world::say(const std::string& who, const std::string& what) {
     const auto us = std::chrono::duration_cast<microseconds>(now().time_since_epoch()).count();
     std::printf("%10llu %14.6f %-26s %s\n", static_cast<unsigned long long>(seen_.steps),
                 static_cast<double>(us) / 1e6 - 3600, who.c_str(), what.c_str());
+}
+
+void world::note(const std::string& what) {
+    if (!plan_.directed) return;
+    notes_.push_back(what);
+    if (trace_) say("NOTE", notes_.back());
+}
+
+void world::note_with_time(const std::string& what) {
+    const auto rounded = now() - since_ + milliseconds{500};
+    const auto s = std::chrono::duration_cast<std::chrono::seconds>(rounded).count();
+    note(what + ", after " + std::to_string(s) + " s");
+}
+
+/// Something is broken from now on.
+void world::strike() {
+    if (!std::exchange(struck_, true)) since_ = now();
+    harm_all();
+}
+
+std::vector<rpch::rts::wire> world::tampered(rpch::rts::role who, leg on, rpch::byte_view pdu,
+                                             bool forwarded) {
+    using way = tampering::way;
+    const auto as_it_is = rts::wire::copy_of(pdu);
+    const auto in = rts::decode(pdu);
+    if (!in || !as_it_is) return {};
+    for (const tampering& each : plan_.tamperings) {
+        if (each.who != who || each.on != on || each.kind != in->kind() ||
+            each.forwarded != forwarded)
+            continue;
+        if (traces()) say("TAMPERING", std::string(rts::name(each.kind)));
+        switch (each.how) {
+        case way::lost: strike(); return {};
+        case way::other_cookie: strike(); return {with_other_cookie(*in)};
+        case way::rewritten: return {rewritten(*in, on)};
+        case way::after_an_acknowledgement:
+            return {rts::encode(rts::flow_control_ack_with_destination{
+                        .destination = rts::destination::outbound_proxy, .ack = {}}),
+                    *as_it_is};
+        case way::before_a_keep_alive:
+            return {*as_it_is, rts::encode(rts::ping{}),
+                    rts::encode(rts::keep_alive{.client_keepalive = 90'000})};
+        case way::marked: since_ = now();
+        }
+        break;
+    }
+    return {*as_it_is};
 }
 
 void world::wrong(const std::string& what) {
@@ -195,7 +276,8 @@ void world::on_machine_ended(std::uint32_t number, const std::string& who, leg w
 void world::on_client_ended(client_party& which) {
     client_state& state = clients_[which.client()];
     constexpr std::uint32_t vcs_max = 40;
-    if (vc(which.vc()).closing || is_done(which.client()) || state.vcs >= vcs_max) {
+    if (vc(which.vc()).closing || is_done(which.client()) || state.vcs >= vcs_max ||
+        plan_.directed) {
         state.done = true;
         return;
     }
@@ -262,8 +344,14 @@ void world::attempt_later(const attempt& what, bool successor) {
     // A proxy gives up earlier than a client.
     constexpr std::uint32_t proxy_patience_us = 20'000'000;
     if (what.to == 0) more = std::min(more, proxy_patience_us);
-    time.after(microseconds{plan_.quick.delay_us + draw.below(more + 1U)}, event_kind::connect_done,
-               static_cast<std::uint32_t>(attempts_.size() - 1));
+    std::chrono::nanoseconds wait = microseconds{plan_.quick.delay_us + draw.below(more + 1U)};
+    for (const slow_connection& each : plan_.slow_connections)
+        if (each.which == what.which && each.successor == successor) {
+            strike();
+            if (!each.takes) return;
+            wait = *each.takes;
+        }
+    time.after(wait, event_kind::connect_done, static_cast<std::uint32_t>(attempts_.size() - 1));
 }
 
 void world::connected(const attempt& of) {

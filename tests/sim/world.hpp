@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include <rpch/channel/legs.hpp>
+#include <rpch/rts/codec.hpp>
 #include <rpch/rts/cookie.hpp>
 
 #include "tests/sim/calls.hpp"
@@ -124,6 +126,14 @@ class world {
     [[nodiscard]] time_point now() const noexcept { return time.now(); }
     [[nodiscard]] bool traces() const noexcept { return trace_; }
     void say(const std::string& who, const std::string& what);
+    /// Something a directed world is asked for happens.
+    void note(const std::string& what);
+    /// The same, with the time since something was broken, or a PDU passed that marks it.
+    void note_with_time(const std::string& what);
+    [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
+    /// @return what becomes of an RTS PDU by the plan's tampering.
+    [[nodiscard]] std::vector<rpch::rts::wire> tampered(rpch::rts::role who, rpch::channel::leg on,
+                                                        rpch::byte_view pdu, bool forwarded);
     /// An invariant does not hold.
     void wrong(const std::string& what);
     template <class Party, class... Arguments>
@@ -199,6 +209,7 @@ class world {
     void restart(std::uint32_t which);
     void harm(const connection& c);
     void harm_all();
+    void strike();
     void check_progress();
     void check_end();
 
@@ -212,6 +223,9 @@ class world {
     bool drains_ = false; ///< Since the last event.
     time_point last_refusal_{};
     std::string fault_;
+    std::vector<std::string> notes_;
+    bool struck_ = false;
+    time_point since_; ///< What the times of notes count from.
 };
 
 } // namespace sim
