@@ -220,6 +220,33 @@ std::vector<directed> all_cases() {
          },
          {keeps_alive(90s)},
          [](const world& w) { return has_pings(w, 2, 0); }},
+        // Pings.
+        {"CONN/C2 has another timeout than CONN/A3",
+         [](plan& p) {
+             p.proxies[0].in.connection_timeout = 240s;
+             idles(p, 605s);
+         },
+         {usual_alive},
+         [](const world& w) { return has_pings(w, 5, 10); }},
+        {"IN_R1/A4 has another timeout than CONN/C2",
+         [](plan& p) {
+             replaces_in(p, 2);
+             p.clients[0].machine.replace_in_below = shortest;
+             p.proxies[0].in.connection_timeout = 480s;
+             idles(p, 1805s);
+         },
+         {usual_alive, usual_alive},
+         [](const world& w) { return has_pings(w, 8, 30); }},
+        {"pings use OUT up",
+         [](plan& p) {
+             replaces_out(p, 1);
+             p.server.replace_out_below = shortest;
+             p.server.replacement_wait = seconds{10 * 24h};
+             lose(p, server, shape::out_r1_a1, out_tcp);
+             idles(p, 5 * 24h);
+         },
+         {usual_alive},
+         never_recycled},
         // Keep-Alive.
         {"Keep-Alive of CONN/B1",
          [](plan& p) { p.clients[0].machine.client_keepalive = 90s; },
@@ -561,6 +588,24 @@ std::vector<directed> all_cases() {
              lose(p, outbound, shape::flow_control_ack, out_tcp);
          },
          {usual_alive, ends(server, stalled, out_tcp, b_wait)}},
+        {"the server takes its time",
+         [](plan& p) {
+             small_windows(p);
+             p.server_take_us = 200'000'000;
+             p.clients[0].request_bytes = 60'000;
+             p.clients[0].at_once = 6;
+             p.calls_max = 60;
+         },
+         {usual_alive}},
+        {"the client takes its time",
+         [](plan& p) {
+             small_windows(p);
+             p.clients[0].take_us = 200'000'000;
+             p.clients[0].answer_bytes = 60'000;
+             p.clients[0].at_once = 6;
+             p.calls_max = 60;
+         },
+         {usual_alive}},
         {"acknowledgements with a destination",
          [](plan& p) {
              small_windows(p);
