@@ -591,6 +591,7 @@ std::vector<directed> all_cases() {
         {"the server takes its time",
          [](plan& p) {
              small_windows(p);
+             p.proxies[0].in.receive_window = limits::receive_window_max;
              p.server_take_us = 200'000'000;
              p.clients[0].request_bytes = 60'000;
              p.clients[0].at_once = 6;
@@ -600,6 +601,7 @@ std::vector<directed> all_cases() {
         {"the client takes its time",
          [](plan& p) {
              small_windows(p);
+             p.proxies[0].out.receive_window = limits::receive_window_max;
              p.clients[0].take_us = 200'000'000;
              p.clients[0].answer_bytes = 60'000;
              p.clients[0].at_once = 6;
