@@ -285,6 +285,10 @@ void serve_returning(const std::shared_ptr<Function>& shared, call_context& call
 /// A handler that answers by a `reply`.
 template <class Operation, class Function, class Arguments>
 void serve_callback(Function& function, call_context& call, Arguments arguments, responder answer) {
+    using all = decltype(std::tuple_cat(std::move(arguments),
+                                        std::declval<std::tuple<reply<Operation>>>()));
+    static_assert(std::is_void_v<decltype(apply_handler(function, call, std::declval<all>()))>,
+                  "rpch: a handler that takes a reply answers by it, and returns nothing");
     const auto to = std::make_shared<responder>(std::move(answer));
     try {
         apply_handler(function, call,
