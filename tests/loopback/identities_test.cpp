@@ -9,6 +9,7 @@
 #include <rpch/auth/ntlm.hpp>
 #include <rpch/transport/ntlm_environment.hpp>
 
+#include "tests/support/relay.hpp"
 #include "tests/support/stack.hpp"
 
 namespace {
@@ -120,6 +121,7 @@ TEST_CASE("A user who is refused ends the connection as Windows does, and each c
     REQUIRE(all.run_until([&] { return wrong->done == 1 && before->done == 1; }));
     // NTLM's last token has no answer: the call learns of it.
     CHECK(wrong->why.code == rpch::rpc_status::access_denied);
+    CHECK(wrong->why.next_step.find("of the call's identity") != std::string::npos);
     CHECK(before->why.code == errc::connection_lost);
     CHECK_FALSE(before->why.did_not_execute);
     all.run_ready();
@@ -136,9 +138,75 @@ TEST_CASE("An identity without a mechanism is refused, and the connection goes o
     const auto without = caller.begin(probe::echo, {}, nobody, {});
     REQUIRE(all.run_until([&] { return without->done == 1; }));
     CHECK(without->why.code == errc::bad_setting);
+    CHECK(without->why.detail.find("a mechanism is needed") != std::string::npos);
     CHECK(without->why.did_not_execute);
     const auto right = caller.begin(probe::echo, test::pattern(8), as("bob", "bob's word"), {});
     REQUIRE(all.run_until([&] { return right->done == 1; }));
     CHECK_FALSE(right->why);
     CHECK(right->stub == test::pattern(8));
+}
+
+TEST_CASE("Calls of nobody stay so where the first call of a connection is somebody's") {
+    // Its security context in the bind would be the one of all calls without a verifier.
+    test::stack all(with_users());
+    test::relay between(all.io, all.tcp_port);
+    test::caller caller(all, "ncacn_ip_tcp:127.0.0.1[" + std::to_string(between.port()) + "]");
+    REQUIRE(caller.open());
+    auto bob = as("bob", "bob's word");
+    bob.idempotent = true;
+    const auto first = caller.begin(probe::echo, {}, bob, {});
+    REQUIRE(all.run_until([&] { return first->done == 1; }));
+    const auto his = caller.begin(probe::hold, test::pattern(20), bob, {});
+    REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+    between.reset(0);
+    REQUIRE(all.run_until([&] { return all.held.size() == 2 || his->done != 0; }));
+    const auto nobodys = caller.begin(probe::hold, test::pattern(20));
+    REQUIRE(all.run_until([&] { return all.held.size() == 3 || nobodys->done != 0; }));
+    REQUIRE(all.held.size() == 3);
+    CHECK(answer(all, all.held[1]).first == "bob");
+    CHECK(answer(all, all.held[2]).first.empty());
+    REQUIRE(all.run_until([&] { return his->done == 1 && nobodys->done == 1; }));
+    CHECK_FALSE(his->why);
+    CHECK_FALSE(nobodys->why);
+    CHECK(between.connections() == 2);
+}
+
+TEST_CASE("An identity of the level connect is refused: its calls would be the client's own") {
+    test::stack all(with_users());
+    test::caller caller(all, all.tcp_binding());
+    REQUIRE(caller.open());
+    const auto call = caller.begin(probe::echo, {}, as("bob", "bob's word", level::connect), {});
+    REQUIRE(all.run_until([&] { return call->done == 1; }));
+    CHECK(call->why.code == errc::bad_setting);
+    CHECK(call->why.did_not_execute);
+}
+
+TEST_CASE("A user who is refused does not take the second attempts of others along") {
+    // His own idempotent calls are not made again: their connection was never in use by him.
+    test::stack all(with_users());
+    test::relay between(all.io, all.tcp_port);
+    auto options = all.options();
+    options.rpc_security = client_of("alice", "alice's word");
+    test::caller caller(all, "ncacn_ip_tcp:127.0.0.1[" + std::to_string(between.port()) + "]",
+                        options);
+    REQUIRE(caller.open());
+    REQUIRE_FALSE(caller.call(probe::echo)->why);
+    rpch::call_parameters again;
+    again.idempotent = true;
+    const auto hers = caller.begin(probe::hold, test::pattern(20), again, {});
+    REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+    auto wrong = as("bob", "not bob's word");
+    wrong.idempotent = true;
+    const auto one = caller.begin(probe::echo, {}, wrong, {});
+    const auto other = caller.begin(probe::echo, {}, wrong, {});
+    REQUIRE(all.run_until([&] {
+        return one->done == 1 && other->done == 1 && (hers->done == 1 || all.held.size() == 2);
+    }));
+    CHECK(one->why);
+    CHECK(other->why);
+    REQUIRE(all.held.size() == 2);
+    CHECK(answer(all, all.held[1]).first == "alice");
+    REQUIRE(all.run_until([&] { return hers->done == 1; }));
+    CHECK_FALSE(hers->why);
+    CHECK(between.connections() == 2);
 }

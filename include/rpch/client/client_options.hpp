@@ -31,6 +31,8 @@ enum class http_authentication : std::uint8_t {
 /// Who makes a call, and how it is protected, where that is not what the client_options say.
 struct call_identity {
     std::shared_ptr<auth::security_initiator> security{}; ///< Not null.
+    /// Packet, integrity or privacy: calls of the level connect carry nothing that tells whose they
+    /// are, and would be made as the client itself; errc::bad_setting.
     auth::authentication_level level = auth::authentication_level::privacy;
     /// The server's principal name; empty: `client_options::rpc_target`, or what that stands for.
     std::string target{};
@@ -47,16 +49,18 @@ struct call_parameters {
     bool maybe = false;
     /// [idempotent] of IDL: the server may execute the call more than once without harm. PDUs of a
     /// connection have no flag for it, [C706] 12.6.3.1; the client makes use of it: if a connection
-    /// that was in use is lost before the answer, the call is made once more on another one, which
-    /// is opened if none is left (in a new association group then: handles of the old one are
-    /// gone). `deadline` holds for both attempts together. Costs a copy of the stub data.
+    /// that was in use, by the same user if there are several, is lost before the answer, the call
+    /// is made once more on another one, which is opened if none is left (in a new association
+    /// group then: handles of the old one are gone). `deadline` holds for both attempts together.
+    /// Costs a copy of the stub data.
     bool idempotent = false;
     /// Makes the call as somebody else, on the same connections: a further security context of
     /// them, [MS-RPCE] 3.3.1.5.4, which the first call with this object (compared by its address)
     /// establishes, and which lasts as long as the connection. A server that did not agree to
     /// several contexts (Samba) takes it only where the client itself has none:
     /// errc::security_not_supported. Windows, and our server, close the connection on a user they
-    /// refuse, and the calls of others fail with it.
+    /// refuse, and the calls of others fail with it. One object for each user, not for each call:
+    /// a connection takes limits::security_contexts_max, errc::too_many.
     std::shared_ptr<const call_identity> identity{};
 };
 

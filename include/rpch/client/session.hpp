@@ -94,12 +94,9 @@ class client_session : public transport::context_member {
     /// @return calls that wait for an answer.
     [[nodiscard]] std::size_t pending_calls() const noexcept { return calls_.size(); }
     [[nodiscard]] bool is_ended() const noexcept { return static_cast<bool>(ended_); }
-    /// @return whether the server has taken the client: it has accepted the bind or, where a
-    /// security context may yet turn out to be refused, answered a call.
-    [[nodiscard]] bool is_proven() const noexcept {
-        return security_ == 0 && identities_.empty() ? association_.assoc_group_id() != 0
-                                                     : has_answered_;
-    }
+    /// @return whether the server has taken the client as `who`: it has accepted the bind or, where
+    /// a security context may yet turn out to be refused, answered a call of that one.
+    [[nodiscard]] bool is_proven(const std::shared_ptr<const call_identity>& who) const noexcept;
     /// @return whether the server has asked to close the connection, [C706] 12.6.4.11: it takes no
     /// further calls, and ends when what waits on it is done.
     [[nodiscard]] bool is_leaving() const noexcept { return leaving_; }
@@ -143,7 +140,8 @@ class client_session : public transport::context_member {
     void process_events();
     std::error_code start_security();
     result<std::uint32_t> add_security(auth::security_initiator& by,
-                                       auth::authentication_level level, const std::string& target);
+                                       auth::authentication_level level, const std::string& target,
+                                       bool may_go_with_bind);
     result<std::uint32_t> security_for(const std::shared_ptr<const call_identity>& who);
     void process(dcerpc::context_ready& event);
     void process(dcerpc::security_ready& event);
@@ -153,6 +151,7 @@ class client_session : public transport::context_member {
 
     struct waiting_call {
         completion_ptr done;
+        std::uint32_t security = 0;
         std::optional<transport::time_point> gives_up_at{};
         bool is_cancelled = false; ///< By the caller.
     };
@@ -183,10 +182,10 @@ class client_session : public transport::context_member {
         bound_;                  ///< Contexts that are ready, before the security context is.
     std::uint32_t security_ = 0; ///< Of all calls; 0 without or before the first bind.
     bool is_secured_ = false;
-    bool has_answered_ = false; ///< A call: the server has taken the logon, the last leg too.
-    failure security_failure_;  ///< Why it never will be.
+    failure security_failure_; ///< Why it never will be.
     /// The security contexts of calls that are made as others; as many as the machine takes.
     std::vector<std::pair<std::shared_ptr<const call_identity>, std::uint32_t>> identities_;
+    std::vector<bool> has_answered_; ///< A call of each security context, with a response.
     std::optional<uuid> object_;
     std::string server_host_;
     std::shared_ptr<endpoint_resolver> resolver_; // null as soon as the endpoint is known

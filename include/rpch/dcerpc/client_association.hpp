@@ -91,6 +91,9 @@ struct security_request {
     auth::security_provider provider = auth::security_provider::none;
     auth::authentication_level level = auth::authentication_level::privacy;
     std::unique_ptr<auth::security_context> context{}; ///< Fresh, a client's.
+    /// The first one may go with the bind: servers then take calls that carry no verifier for calls
+    /// of its user. False for one that shares the connection with calls of nobody.
+    bool may_go_with_bind = true;
 };
 
 /// The client machine of one connection.
@@ -115,9 +118,9 @@ class client_association {
     /// @errors errc::too_many above contexts_max; the closing error once closed.
     [[nodiscard]] result<std::uint16_t> add_context(const interface_id& interface,
                                                     const interface_id& transfer_syntax = ndr20);
-    /// Asks for a security context; answered by one security_ready. The first goes with the bind,
-    /// later ones with an alter_context each; a mechanism of three legs ends with an auth3
-    /// ([MS-RPCE] 3.3.1.5.2). Its first token is made here.
+    /// Asks for a security context; answered by one security_ready. The first goes with the bind
+    /// if it may, later ones with an alter_context each; a mechanism of three legs ends with an
+    /// auth3 ([MS-RPCE] 3.3.1.5.2). Its first token is made here.
     /// @return its number for begin_call(), which is its auth_context_id; never 0.
     /// @errors errc::bad_setting for the level none or call, which no PDU carries; what the
     ///         mechanism says; errc::security_not_supported for a second one where the server did
@@ -210,6 +213,7 @@ class client_association {
         security_state at = security_state::queued;
         std::vector<std::byte> token{}; ///< The next leg's.
         bool is_later_leg = false;      ///< The server has answered one.
+        bool may_go_with_bind = true;
         bool told_header_signing = false;
         std::vector<std::uint16_t> told_contexts{}; ///< In verification trailers.
         [[nodiscard]] bool has_told(std::uint16_t number) const noexcept {

@@ -88,7 +88,7 @@ class association::repeatable final : public completion {
     /// One that never was open fails for a reason that another would have as well.
     [[nodiscard]] bool is_lost() const {
         const auto at = at_.lock();
-        return at && at->is_ended() && at->is_proven() &&
+        return at && at->is_ended() && at->is_proven(request_.parameters.identity) &&
                !(request_.ticket && request_.ticket->is_cancelled);
     }
 

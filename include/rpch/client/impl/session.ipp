@@ -84,7 +84,8 @@ client_session::bind(const interface_id& id, std::shared_ptr<bound_context> cont
 /// Makes the security context with the first bind, for all calls of the connection.
 RPCH_DECL std::error_code client_session::start_security() {
     if (!options_.rpc_security || security_ != 0) return {};
-    const auto id = add_security(*options_.rpc_security, options_.rpc_level, options_.rpc_target);
+    const auto id =
+        add_security(*options_.rpc_security, options_.rpc_level, options_.rpc_target, true);
     if (!id) return id.error();
     security_ = *id;
     return {};
@@ -92,27 +93,47 @@ RPCH_DECL std::error_code client_session::start_security() {
 
 RPCH_DECL result<std::uint32_t> client_session::add_security(auth::security_initiator& by,
                                                              auth::authentication_level level,
-                                                             const std::string& target) {
+                                                             const std::string& target,
+                                                             bool may_go_with_bind) {
     auth::security_options wanted;
     wanted.level = level;
     wanted.target = target.empty() ? "host/" + server_host_ : target;
     auto context = by.initiate(wanted);
     if (!context) return fail(context.error());
-    return association_.add_security(
-        {.provider = by.provider(), .level = level, .context = std::move(*context)});
+    return association_.add_security({.provider = by.provider(),
+                                      .level = level,
+                                      .context = std::move(*context),
+                                      .may_go_with_bind = may_go_with_bind});
 }
 
-/// @return the security context of whoever makes a call, begun now if it is his first.
+/// @return the security context of whoever makes a call, begun now if it is his first. It never
+/// goes with the bind, and stands behind that of the client: calls without a verifier are the
+/// bind's user's, and must not become his. For the same reason a level that puts no verifier into
+/// his own is refused.
 RPCH_DECL result<std::uint32_t>
 client_session::security_for(const std::shared_ptr<const call_identity>& who) {
     if (!who) return security_;
     for (const auto& [known, id] : identities_)
         if (known == who) return id;
-    if (!who->security) return fail(errc::bad_setting);
+    if (!who->security || !auth::signs(who->level)) return fail(errc::bad_setting);
+    if (const auto ec = start_security()) return fail(ec);
     const auto id = add_security(*who->security, who->level,
-                                 who->target.empty() ? options_.rpc_target : who->target);
+                                 who->target.empty() ? options_.rpc_target : who->target, false);
     if (id) identities_.emplace_back(who, *id);
     return id;
+}
+
+RPCH_DECL bool
+client_session::is_proven(const std::shared_ptr<const call_identity>& who) const noexcept {
+    std::uint32_t security = security_;
+    if (who) {
+        const auto known = std::find_if(identities_.begin(), identities_.end(),
+                                        [&](const auto& each) { return each.first == who; });
+        if (known == identities_.end()) return false;
+        security = known->second;
+    }
+    if (security == 0) return association_.assoc_group_id() != 0;
+    return security < has_answered_.size() && has_answered_[security];
 }
 
 RPCH_DECL void client_session::resolve(const interface_id& id) {
@@ -152,8 +173,11 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
     }
     const auto security = security_for(request.parameters.identity);
     if (!security) {
-        const std::string& said = association_.refusal();
-        done->complete_later(explain(security.error(), said.c_str(), true));
+        const bool is_misused = security.error() == errc::bad_setting;
+        const char* const said = is_misused ? "call_identity: a mechanism is needed, and the level "
+                                              "packet, integrity or privacy"
+                                            : association_.refusal().c_str();
+        done->complete_later(explain(security.error(), said, true));
         return 0;
     }
     options.security = *security;
@@ -169,6 +193,7 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
     }
     waiting_call& made = calls_[*id];
     made.done = std::move(done);
+    made.security = *security;
     if (request.ticket) {
         request.ticket->session = shared_session();
         request.ticket->call_id = *id;
@@ -300,8 +325,10 @@ RPCH_DECL void client_session::process(dcerpc::call_completed& event) {
     const auto found = calls_.find(event.call_id);
     if (found == calls_.end()) return;
     const completion_ptr done = std::move(found->second.done);
+    const std::uint32_t security = found->second.security;
     calls_.erase(found);
-    has_answered_ = true;
+    if (security >= has_answered_.size()) has_answered_.resize(security + 1);
+    has_answered_[security] = true;
     done->complete({}, {std::move(event.stub), event.order});
 }
 
@@ -311,9 +338,13 @@ RPCH_DECL void client_session::process(dcerpc::call_failed& event) {
     const completion_ptr done = std::move(found->second.done);
     // Nobody cancelled it, so its deadline did.
     const bool is_late = event.error == errc::call_cancelled && !found->second.is_cancelled;
+    const bool is_others = found->second.security != security_;
     calls_.erase(found);
     const std::error_code error = is_late ? make_error_code(errc::call_timeout) : event.error;
     failure why = ended_ ? ended_ : explain(error, event.detail, event.did_not_execute);
+    if (!ended_ && is_others && error == rpc_status::access_denied)
+        why.next_step = "check user and password of the call's identity, and what that user may "
+                        "do; the server's log may tell more";
     why.did_not_execute = event.did_not_execute;
     last_failure_ = why;
     done->complete(why, {});
@@ -400,8 +431,9 @@ RPCH_DECL std::string client_session::after_fault(std::error_code code,
     const bool denied = code == rpc_status::access_denied;
     if (security_ == 0)
         return denied ? "the server may demand authentication: give --rpc-auth (rpc_security)" : "";
-    const bool is_logon = !is_secured_ || (!has_answered_ && options_.rpc_security->provider() !=
-                                                                 auth::security_provider::kerberos);
+    const bool is_logon =
+        !is_secured_ || (!is_proven(nullptr) &&
+                         options_.rpc_security->provider() != auth::security_provider::kerberos);
     const auto level = options_.rpc_level;
     const std::string demands =
         "the server may demand more than level " + std::string(name(level)) + " (--auth-level)";

@@ -80,6 +80,7 @@ RPCH_DECL result<std::uint32_t> client_association::add_security(security_reques
     }
     if (token->size() > limits::auth_token_bytes_max) return fail(errc::too_large);
     made->token = std::move(*token);
+    made->may_go_with_bind = request.may_go_with_bind;
     security_.push_back(std::move(made));
     return security_.back()->slot.id;
 }
@@ -548,6 +549,8 @@ RPCH_DECL bool client_association::negotiation_due() const noexcept {
 RPCH_DECL client_association::security_entry* client_association::next_leg() const noexcept {
     if (handshake_ != nullptr)
         return handshake_->at == security_state::queued ? handshake_ : nullptr;
+    if (state_ == state::unbound && !security_.empty() && !security_.front()->may_go_with_bind)
+        return nullptr;
     // Handshakes are made in order, so the next is behind those that are over; the first one that
     // is not over is looked for from the end, for it is one of the last.
     security_entry* next = nullptr;
