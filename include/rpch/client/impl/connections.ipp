@@ -50,6 +50,8 @@ RPCH_DECL std::string next_step_for(std::error_code why) {
         return "give the authority that signed the certificate (ca_file, --ca)";
     if (why == errc::tls_name_mismatch)
         return "use the name in the certificate, or have it issued for this one";
+    if (why == errc::tls_failed || why == errc::tls_truncated)
+        return "check that the port is one for HTTPS; for plain HTTP say HttpUseTls=false";
     if (why == errc::tls_expired) return "renew the certificate, or set this machine's clock";
     if (why == errc::http_auth_required || why == errc::bad_credentials)
         return "check user name, password and scheme";

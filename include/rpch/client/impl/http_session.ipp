@@ -519,8 +519,8 @@ RPCH_DECL void http_session::on_failure_response(const http::response_info& resp
         for (const auto& record : http::error_records(response, body)) {
             if (record.detection_location == http::ee_location_connect_failed) {
                 noted_.detail += ": the proxy could not connect to the server";
-                noted_.next_step =
-                    "start the RPC server at " + target_.to_string() + ", or correct the name";
+                noted_.next_step = "start the RPC server at " + target_.to_string() +
+                                   ", or correct the name; the RPC proxy's log may tell more";
             } else if (record.status ==
                        static_cast<std::uint32_t>(rpc_status::proxy_access_denied)) {
                 noted_.code = rpc_status::proxy_access_denied;
@@ -621,8 +621,9 @@ RPCH_DECL void http_session::explain_silence(failure& out) const {
             out.detail = "the RPC proxy has answered, and the server behind it did not open the "
                          "virtual connection";
         out.next_step = "check that " + target_.to_string() +
-                        " answers, and is a port for ncacn_http, not one for ncacn_ip_tcp; "
-                        "the RPC proxy's log may tell more";
+                        " answers, and is a port for ncacn_http, not one for ncacn_ip_tcp "
+                        "(behind a --tcp-backend the other way round); the RPC proxy's log may "
+                        "tell more";
     } else if (lost && tls_)
         out.next_step = "check that " + proxy_.to_string() +
                         " is an RPC proxy: it speaks TLS, and "

@@ -24,7 +24,9 @@ read_access_rules(const std::string& valid_ports_text, const std::string& users_
     auto rules = std::make_shared<access_rules>();
     std::string bad_entry;
     auto targets = valid_ports::parse(valid_ports_text, &bad_entry);
-    if (!targets) return explain("ValidPorts: cannot read the entry '" + bad_entry + "'");
+    if (!targets)
+        return explain("ValidPorts (--valid-ports): cannot read the entry '" + bad_entry +
+                       "': 'host:port' or 'host:first-last' is wanted, with ; between entries");
     rules->targets = std::move(*targets);
     if (!users_path.empty()) {
         auto users = transport::read_users_file(users_path, why);
