@@ -208,7 +208,8 @@ std::optional<std::string> password_of(const std::string& user, const std::strin
     }
     if (const char* given = std::getenv(variable)) return given;
     auto password = ask_password("Password for " + user + ": ");
-    if (!password) why = "no password given";
+    if (!password)
+        why = "no password given: name a file that has it, or put it into " + std::string(variable);
     return password;
 }
 

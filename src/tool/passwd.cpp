@@ -51,25 +51,30 @@ bool write_private(const std::string& path, const std::string& text) {
 } // namespace
 
 int run_passwd(const passwd_options& options) {
+    struct stat about {};
+    if (::stat(options.file.c_str(), &about) == 0 && !S_ISREG(about.st_mode)) {
+        std::fprintf(stderr, "rpch passwd: %s is no file\n", options.file.c_str());
+        return usage;
+    }
     std::string text;
     if (std::ifstream file(options.file, std::ios::binary); file)
         text.assign(std::istreambuf_iterator<char>(file), {});
     else if (errno != ENOENT) {
         std::fprintf(stderr, "rpch passwd: cannot read %s: %s\n", options.file.c_str(),
                      std::strerror(errno));
-        return failed;
+        return usage;
     }
     std::size_t bad_line = 0;
     auto users = rpch::auth::users_file::parse(text, &bad_line);
     if (!users) {
         std::fprintf(stderr, "rpch passwd: %s, line %zu: %s\n", options.file.c_str(), bad_line,
                      users.error().message().c_str());
-        return failed;
+        return usage;
     }
     auto password = ask_password("Password for " + options.user + ": ");
     if (!password || password->empty()) {
-        std::fprintf(stderr, "rpch passwd: no password given\n");
-        return failed;
+        std::fprintf(stderr, "rpch passwd: no password given on standard input\n");
+        return usage;
     }
     if (::isatty(STDIN_FILENO) == 1) { // a slip of a finger nobody sees would lock the user out
         auto again = ask_password("Again: ");
@@ -95,8 +100,8 @@ int run_passwd(const passwd_options& options) {
     const auto* const before = users->find(options.user);
     const bool loses_ntlm = !options.ntlm && before != nullptr && before->nt_hash();
     if (const auto bad = users->set(options.user, *hash, options.ntlm ? &*nt_hash : nullptr)) {
-        std::fprintf(stderr, "rpch passwd: user '%s': %s\n", options.user.c_str(),
-                     bad.message().c_str());
+        std::fprintf(stderr, "rpch passwd: user '%s': %s; a name has no colon and no line end\n",
+                     options.user.c_str(), bad.message().c_str());
         return usage;
     }
     if (!write_private(options.file, users->format())) {

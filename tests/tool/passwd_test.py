@@ -31,7 +31,18 @@ def a_name_that_no_file_can_hold_is_wrong_usage(lab):
                               stderr=subprocess.STDOUT, text=True, timeout=30)
         expect(done.returncode == 2 and not os.path.exists(lab.path('users')), '%s: %s' % (name, done))
     code, said = run([lab.program, 'passwd', lab.path('users'), 'a'], 10)
-    expect(code == 1 and 'no password' in said, said)
+    expect(code == 2 and 'no password' in said, said)
+
+
+@case()
+def a_file_that_is_none_of_users_is_wrong_usage(lab):
+    with open(lab.path('other'), 'w') as file:
+        file.write('no user here\n')
+    for file, words in ((lab.room, ' is no file'), (lab.path('other'), ', line 1: '),
+                        (os.path.join(lab.path('other'), 'users'), 'cannot read ')):
+        done = subprocess.run([lab.program, 'passwd', file, 'a'], input='x\n', stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=30)
+        expect(done.returncode == 2 and (file + words in done.stdout or words + file in done.stdout), done)
 
 
 @case()
