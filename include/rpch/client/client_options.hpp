@@ -48,19 +48,21 @@ struct call_parameters {
     /// as it was handed to the connection. It may get lost with the connection.
     bool maybe = false;
     /// [idempotent] of IDL: the server may execute the call more than once without harm. PDUs of a
-    /// connection have no flag for it, [C706] 12.6.3.1; the client makes use of it: if a connection
-    /// that was in use, by the same user if there are several, is lost before the answer, the call
-    /// is made once more on another one, which is opened if none is left (in a new association
-    /// group then: handles of the old one are gone). `deadline` holds for both attempts together.
-    /// Costs a copy of the stub data.
+    /// connection have no flag for it, [C706] 12.6.3.1; the client makes use of it: if the
+    /// connection of the call is lost before the answer, the call is made once more on another
+    /// one, which is opened if none is left (in a new association group then: handles of the old
+    /// one are gone). Not so if the server had not yet taken the client there, by accepting the
+    /// bind or, where a logon may turn out to be refused, by answering a call of the same user.
+    /// `deadline` holds for both attempts together. Costs a copy of the stub data.
     bool idempotent = false;
-    /// Makes the call as somebody else, on the same connections: a further security context of
-    /// them, [MS-RPCE] 3.3.1.5.4, which the first call with this object (compared by its address)
-    /// establishes, and which lasts as long as the connection. A server that did not agree to
-    /// several contexts (Samba) takes it only where the client itself has none:
+    /// Makes the call as somebody else, on the same connections: with a further security context
+    /// of the connection, [MS-RPCE] 3.3.1.5.4, which the first call with this object (compared by
+    /// its address) establishes, and which lasts as long as the connection. A server that did not
+    /// agree to several contexts (Samba) takes it only where the client itself has none:
     /// errc::security_not_supported. Windows, and our server, close the connection on a user they
-    /// refuse, and the calls of others fail with it. One object for each user, not for each call:
-    /// a connection takes limits::security_contexts_max, errc::too_many.
+    /// refuse: the calls of others fail with it, and a client of one connection has to connect
+    /// again. One object for each user, not for each call: a connection takes
+    /// limits::security_contexts_max, errc::too_many.
     std::shared_ptr<const call_identity> identity{};
 };
 
