@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <rpch/core/uuid.hpp>
+#include <rpch/dcerpc/detail/held_stubs.hpp>
 #include <rpch/dcerpc/server_association.hpp>
 #include <rpch/dcerpc/string_binding.hpp>
 #include <rpch/dcerpc/stub_budget.hpp>
@@ -51,16 +52,13 @@ class call_state {
   public:
     /// Counts the call as long as anybody has anything to do with it.
     call_state(std::shared_ptr<call_usage> usage, std::size_t bytes)
-        : usage_(std::move(usage)), bytes_(bytes) {
+        : usage_(std::move(usage)), stub_(usage_->stubs) {
         ++usage_->calls;
-        usage_->stubs->held += bytes_;
+        stub_.add(bytes);
     }
     call_state(const call_state&) = delete;
     call_state& operator=(const call_state&) = delete;
-    ~call_state() {
-        --usage_->calls;
-        usage_->stubs->held -= bytes_;
-    }
+    ~call_state() { --usage_->calls; }
 
     [[nodiscard]] bool is_cancelled() const noexcept { return cancelled_; }
     void on_cancel(std::function<void()> then) {
@@ -80,7 +78,7 @@ class call_state {
     asio::cancellation_signal signal_;
     std::function<void()> then_;
     std::shared_ptr<call_usage> usage_;
-    std::size_t bytes_;
+    dcerpc::detail::held_stubs stub_;
 };
 
 /// One call, as its handler sees it. Good until the handler has answered.

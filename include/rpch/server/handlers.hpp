@@ -141,6 +141,14 @@ inline rpc_status status_of(const std::exception_ptr& thrown) noexcept {
     }
 }
 
+/// A value that breaks the rules of its own NDR type is the handler's mistake, not the caller's.
+inline void send_answer(responder& answer, result<std::vector<std::byte>> stub) {
+    if (stub)
+        answer.respond(std::move(*stub));
+    else
+        answer.fault(rpc_status::nca_fault_unspec);
+}
+
 } // namespace detail
 
 /// How a typed handler that is a callback answers, now or later: the last parameter of the
@@ -155,10 +163,7 @@ class reply {
     /// Answers with the operation's result. A value that breaks a rule of its own NDR type becomes
     /// nca_s_fault_unspec.
     void operator()(const typename Operation::response_value& value) const {
-        if (auto stub = Operation::encode_response(value, syntax_))
-            to_->respond(std::move(*stub));
-        else
-            fault(rpc_status::nca_fault_unspec);
+        detail::send_answer(*to_, Operation::encode_response(value, syntax_));
     }
     /// The same for operations without [out] parameters.
     void operator()() const requires std::is_void_v<typename Operation::result_type> {
@@ -208,14 +213,6 @@ struct is_result<result<T>> : std::true_type {};
 inline rpc_status status_of(std::error_code why) noexcept {
     return why.category() == rpc_status_category() ? static_cast<rpc_status>(why.value())
                                                    : rpc_status::nca_fault_unspec;
-}
-
-/// A value that breaks the rules of its own NDR type is the handler's mistake, not the caller's.
-inline void send_answer(responder& answer, result<std::vector<std::byte>> stub) {
-    if (stub)
-        answer.respond(std::move(*stub));
-    else
-        answer.fault(rpc_status::nca_fault_unspec);
 }
 
 /// Answers with what a handler returned: a value, or a result that may hold a fault's status.
@@ -285,15 +282,13 @@ void serve_returning(const std::shared_ptr<Function>& shared, call_context& call
 /// A handler that answers by a `reply`.
 template <class Operation, class Function, class Arguments>
 void serve_callback(Function& function, call_context& call, Arguments arguments, responder answer) {
-    using all = decltype(std::tuple_cat(std::move(arguments),
-                                        std::declval<std::tuple<reply<Operation>>>()));
+    using all = request_and_reply<Operation>;
     static_assert(std::is_void_v<decltype(apply_handler(function, call, std::declval<all>()))>,
                   "rpch: a handler that takes a reply answers by it, and returns nothing");
     const auto to = std::make_shared<responder>(std::move(answer));
     try {
-        apply_handler(function, call,
-                      std::tuple_cat(std::move(arguments), std::make_tuple(reply<Operation>(
-                                                               to, call.transfer_syntax()))));
+        const reply<Operation> by(to, call.transfer_syntax());
+        apply_handler(function, call, std::tuple_cat(std::move(arguments), std::tuple(by)));
     } catch (...) {
         to->fault(status_of(std::current_exception()));
     }
