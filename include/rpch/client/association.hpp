@@ -82,7 +82,7 @@ class association : public std::enable_shared_from_this<association> {
     void hold_group();
     void on_bound(const client_session* at, std::uint16_t context, const failure& why);
     [[nodiscard]] member& best_for(std::size_t interface);
-    void call_at(const std::shared_ptr<client_session>& where, const call_request& request,
+    void call_at(std::shared_ptr<client_session> session, const call_request& request,
                  std::vector<std::byte> stub, completion_ptr done);
     void call_again(const call_request& request, std::vector<std::byte> stub, completion_ptr done);
     void open_further_if_busy();

@@ -143,6 +143,8 @@ class client_session : public transport::context_member {
                                        auth::authentication_level level, const std::string& target,
                                        bool may_go_with_bind);
     result<std::uint32_t> security_for(const std::shared_ptr<const call_identity>& who);
+    [[nodiscard]] std::optional<std::uint32_t>
+    known_security(const std::shared_ptr<const call_identity>& who) const noexcept;
     void process(dcerpc::context_ready& event);
     void process(dcerpc::security_ready& event);
     void process(dcerpc::call_completed& event);

@@ -280,11 +280,10 @@ RPCH_DECL void association::call(const call_request& request, std::vector<std::b
             std::move(done));
 }
 
-/// @param where  a copy is made: handlers may change the members.
-RPCH_DECL void association::call_at(const std::shared_ptr<client_session>& where,
+/// @param session  owned: handlers may change the members.
+RPCH_DECL void association::call_at(std::shared_ptr<client_session> session,
                                     const call_request& request, std::vector<std::byte> stub,
                                     completion_ptr done) {
-    const auto session = where;
     if (request.parameters.idempotent && !request.parameters.maybe) {
         const auto own = request.parameters.deadline;
         done =

@@ -335,17 +335,20 @@ RPCH_DECL void http_session::wait_for_out(std::error_code why, std::string detai
     }
     in_end_ = {why, std::move(detail)};
     detach(channel::leg::in_http).reset();
-    in_end_limit_.watch(true, out_answer_wait, *this, [this] { tell_in_end(); });
+    in_end_limit_.watch(true, out_answer_wait, *this, [this] {
+        if (is_shut() || !in_end_) return;
+        run([this](channel::client&, transport::time_point, channel::action_list&) {
+            tell_in_end();
+        });
+    });
 }
 
+/// Within `run` or `produce`.
 RPCH_DECL void http_session::tell_in_end() {
-    if (is_shut() || !in_end_) return;
     in_end_limit_.stop();
     const ending told = *std::exchange(in_end_, {});
     set_detail(told.detail);
-    run([&](channel::client& m, transport::time_point at, channel::action_list& out) {
-        m.on_closed(channel::leg::in_http, told.why, at, out);
-    });
+    mutable_machine().on_closed(channel::leg::in_http, told.why, now(), actions());
 }
 
 RPCH_DECL result<std::string> http_session::head_for(channel::leg which,
@@ -561,11 +564,7 @@ RPCH_DECL void http_session::produce() {
         association_ended_ = errc::association_closed;
         noted_.detail = asked_to_close;
     }
-    if (in_end_ && !out_may_tell()) {
-        const ending told = *std::exchange(in_end_, {});
-        set_detail(told.detail);
-        mutable_machine().on_closed(channel::leg::in_http, told.why, now(), actions());
-    }
+    if (in_end_ && !out_may_tell()) tell_in_end();
     if (association_ended_ && !is_shut()) {
         if (noted_.detail.empty()) noted_.detail = association_.closed_detail();
         noted_ = explain(association_ended_, noted_.detail.c_str(), false);

@@ -112,9 +112,7 @@ RPCH_DECL result<std::uint32_t> client_session::add_security(auth::security_init
 /// his own is refused.
 RPCH_DECL result<std::uint32_t>
 client_session::security_for(const std::shared_ptr<const call_identity>& who) {
-    if (!who) return security_;
-    for (const auto& [known, id] : identities_)
-        if (known == who) return id;
+    if (const auto known = known_security(who)) return *known;
     if (!who->security || !auth::signs(who->level)) return fail(errc::bad_setting);
     if (const auto ec = start_security()) return fail(ec);
     const auto id = add_security(*who->security, who->level,
@@ -123,17 +121,21 @@ client_session::security_for(const std::shared_ptr<const call_identity>& who) {
     return id;
 }
 
+/// @return the security context of somebody's calls, the client's own if that is null; nothing if
+/// there was no call of his yet.
+RPCH_DECL std::optional<std::uint32_t>
+client_session::known_security(const std::shared_ptr<const call_identity>& who) const noexcept {
+    if (!who) return security_;
+    for (const auto& [known, id] : identities_)
+        if (known == who) return id;
+    return std::nullopt;
+}
+
 RPCH_DECL bool
 client_session::is_proven(const std::shared_ptr<const call_identity>& who) const noexcept {
-    std::uint32_t security = security_;
-    if (who) {
-        const auto known = std::find_if(identities_.begin(), identities_.end(),
-                                        [&](const auto& each) { return each.first == who; });
-        if (known == identities_.end()) return false;
-        security = known->second;
-    }
-    if (security == 0) return association_.assoc_group_id() != 0;
-    return security < has_answered_.size() && has_answered_[security];
+    const auto security = known_security(who);
+    if (security == 0U) return association_.assoc_group_id() != 0;
+    return security && *security < has_answered_.size() && has_answered_[*security];
 }
 
 RPCH_DECL void client_session::resolve(const interface_id& id) {
