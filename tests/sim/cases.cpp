@@ -63,7 +63,7 @@ void lose(plan& p, role who, shape kind, leg on, bool forwarded = false) {
 void mark(plan& p, role who, shape kind, leg on) {
     p.tamperings.push_back({who, kind, on, way::marked});
 }
-/// IN is replaced after some KiB; at two proxies it is IN_R1.
+/// IN is replaced after some KiB; at one proxy it is IN_R2, at two IN_R1.
 void replaces_in(plan& p, std::size_t proxies) {
     p.proxies.resize(proxies, p.proxies[0]);
     p.in_balance = balance::always_other;
@@ -76,8 +76,6 @@ void replaces_out(plan& p, std::size_t proxies) {
     for (proxy_plan& each : p.proxies) each.out.channel_lifetime = shortest;
     p.server.replace_out_below = shortest - 4000;
 }
-/// With one proxy a channel's successor is at the same one.
-void at_the_same(plan& p) { p.in_balance = p.out_balance = balance::always_same; }
 void small_windows(plan& p) {
     for (proxy_plan& each : p.proxies)
         each.in.receive_window = each.out.receive_window = limits::receive_window_min;
@@ -264,7 +262,6 @@ std::vector<directed> all_cases() {
         {"Keep-Alive while an IN_R2 successor waits",
          [](plan& p) {
              replaces_in(p, 1);
-             at_the_same(p);
              lose(p, server, shape::in_r2_a3, out_tcp);
              p.tamperings.push_back({client, shape::ping, in_http, way::before_a_keep_alive});
              p.clients[0].machine.replace_in_below = shortest;
@@ -292,14 +289,12 @@ std::vector<directed> all_cases() {
         {"IN_R2/A2 never comes",
          [](plan& p) {
              replaces_in(p, 1);
-             at_the_same(p);
              lose(p, inbound, shape::in_r2_a2, in_tcp);
          },
          {usual_alive, ends(client, replacement, successor_in_http, r_wait)}},
         {"IN_R2/A2 never comes, and the client has patience",
          [](plan& p) {
              replaces_in(p, 1);
-             at_the_same(p);
              lose(p, inbound, shape::in_r2_a2, in_tcp);
              p.clients[0].machine.replacement_wait = late;
          },
@@ -307,7 +302,6 @@ std::vector<directed> all_cases() {
         {"IN_R2/A3 never comes",
          [](plan& p) {
              replaces_in(p, 1);
-             at_the_same(p);
              lose(p, server, shape::in_r2_a3, out_tcp);
          },
          {usual_alive, ends(client, replacement, successor_in_http, r_wait)}},
@@ -333,7 +327,6 @@ std::vector<directed> all_cases() {
         {"IN_R2/A5 names another channel",
          [](plan& p) {
              replaces_in(p, 1);
-             at_the_same(p);
              p.tamperings = {{client, shape::in_r2_a5, in_http, way::other_cookie}};
          },
          {usual_alive},
@@ -341,7 +334,6 @@ std::vector<directed> all_cases() {
         {"IN_R2/A5 never comes",
          [](plan& p) {
              replaces_in(p, 1);
-             at_the_same(p);
              p.keeps_predecessors = true;
              lose(p, client, shape::in_r2_a5, in_http);
          },
@@ -395,14 +387,12 @@ std::vector<directed> all_cases() {
         {"OUT_R2/A4 never comes",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              lose(p, outbound, shape::out_r2_a4, out_tcp);
          },
          {usual_alive, ends(client, replacement, successor_out_http, r_wait)}},
         {"OUT_R2/A4 never comes, and the client has patience",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              lose(p, outbound, shape::out_r2_a4, out_tcp);
              p.clients[0].machine.replacement_wait = late;
          },
@@ -410,14 +400,12 @@ std::vector<directed> all_cases() {
         {"OUT_R2/A7 never comes",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              lose(p, client, shape::out_r2_a7, in_http);
          },
          {usual_alive, ends(server, replacement, out_tcp, r_wait)}},
         {"OUT_R2/A7 never comes, and the server has patience",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              lose(p, client, shape::out_r2_a7, in_http);
              p.server.replacement_wait = late;
          },
@@ -425,7 +413,6 @@ std::vector<directed> all_cases() {
         {"OUT_R2/A7 never comes, and the others have patience",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              lose(p, client, shape::out_r2_a7, in_http);
              p.server.replacement_wait = p.clients[0].machine.replacement_wait = late;
          },
@@ -433,7 +420,6 @@ std::vector<directed> all_cases() {
         {"OUT_R2/A7 names another channel",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              p.tamperings = {{client, shape::out_r2_a7, in_http, way::other_cookie}};
          },
          {usual_alive},
@@ -441,7 +427,6 @@ std::vector<directed> all_cases() {
         {"OUT_R2/A7 names another channel, and C1 never comes",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              p.tamperings = {{client, shape::out_r2_a7, in_http, way::other_cookie}};
              lose(p, client, shape::out_r2_c1, successor_out_http);
          },
@@ -456,7 +441,6 @@ std::vector<directed> all_cases() {
         {"OUT_R2/B3 never comes",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              p.keeps_predecessors = true;
              lose(p, outbound, shape::out_r2_b3, out_http);
          },
@@ -464,14 +448,12 @@ std::vector<directed> all_cases() {
         {"OUT_R2/C1 never comes",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              lose(p, client, shape::out_r2_c1, successor_out_http);
          },
          {usual_alive, ends(outbound, replacement, out_http, r_wait)}},
         {"OUT_R2/A8 as 2.2.4.41 has it",
          [](plan& p) {
              replaces_out(p, 1);
-             at_the_same(p);
              p.tamperings = {{inbound, shape::out_r2_a7, in_tcp, way::rewritten, true}};
          },
          {usual_alive},
