@@ -7,8 +7,8 @@
 #include <doctest/doctest.h>
 
 #include <rpch/auth/ntlm.hpp>
-#include <rpch/transport/ntlm_environment.hpp>
 
+#include "tests/support/ntlm_client.hpp"
 #include "tests/support/relay.hpp"
 #include "tests/support/stack.hpp"
 
@@ -17,18 +17,9 @@ namespace {
 namespace auth = rpch::auth;
 using level = auth::authentication_level;
 using rpch::errc;
+using test::client_of;
+using test::environment;
 using test::probe;
-
-const auth::ntlm_environment& environment() { return rpch::transport::system_ntlm_environment(); }
-
-std::shared_ptr<auth::ntlm_initiator> client_of(const std::string& user,
-                                                const std::string& password) {
-    auth::ntlm_credentials who;
-    who.user = user;
-    who.domain = "RPCHDOM";
-    who.password = rpch::core::secret(password);
-    return std::make_shared<auth::ntlm_initiator>(environment(), std::move(who));
-}
 
 rpch::call_parameters as(const std::string& user, const std::string& password,
                          level at = level::privacy) {

@@ -10,10 +10,10 @@
 #include <rpch/auth/ntlm.hpp>
 #include <rpch/auth/spnego.hpp>
 #include <rpch/core/base64.hpp>
-#include <rpch/transport/ntlm_environment.hpp>
 
 #include "tests/support/certificates.hpp"
 #include "tests/support/channel.hpp"
+#include "tests/support/ntlm_client.hpp"
 #include "tests/support/raw_peer.hpp"
 #include "tests/support/stack.hpp"
 
@@ -21,18 +21,9 @@ namespace {
 
 namespace auth = rpch::auth;
 using rpch::errc;
+using test::client_of;
+using test::environment;
 using test::raw_peer;
-
-const auth::ntlm_environment& environment() { return rpch::transport::system_ntlm_environment(); }
-
-std::shared_ptr<auth::ntlm_initiator> client_of(const std::string& user,
-                                                const std::string& password) {
-    auth::ntlm_credentials who;
-    who.user = user;
-    who.domain = "RPCHDOM";
-    who.password = rpch::core::secret(password);
-    return std::make_shared<auth::ntlm_initiator>(environment(), std::move(who));
-}
 
 struct ntlm_stack {
     explicit ntlm_stack(bool tls, bool negotiate = false) : all(options(tls, negotiate)) {}
