@@ -68,12 +68,14 @@ class users_file {
   public:
     /// Parses the text of a users file. Lines end in LF or CRLF.
     /// @param bad_line  if not null: on error, the number of the line, from 1.
-    /// @errors errc::bad_setting for a malformed line or NT hash, or a name that stands twice;
-    /// errc::too_many above
-    ///         limits::users_max users; errc::too_large for a line above
+    /// @param is_hash   tells a hash that passwords can be checked against, such as
+    ///                  transport::is_password_hash; null, for who mends a file, if any will do.
+    /// @errors errc::bad_setting for a malformed line, hash or NT hash, or a second user of a name;
+    ///         errc::too_many above limits::users_max users; errc::too_large for a line above
     ///         limits::users_line_bytes_max.
-    [[nodiscard]] RPCH_DECL static result<users_file> parse(std::string_view text,
-                                                            std::size_t* bad_line = nullptr);
+    [[nodiscard]] RPCH_DECL static result<users_file>
+    parse(std::string_view text, std::size_t* bad_line = nullptr,
+          bool (*is_hash)(std::string_view) = nullptr);
     /// @return the text of the file: comments, order and further fields as they were.
     [[nodiscard]] RPCH_DECL std::string format() const;
 

@@ -9,7 +9,8 @@
 
 namespace rpch::inline RPCH_ABI::transport {
 
-/// Reads a users file from the disk.
+/// Reads a users file from the disk. A hash that is none is refused: whoever breaks it to lock a
+/// user out would leave the NT hash behind it as good as before.
 /// @param why  borrowed; receives a sentence for people on failure, with the line; may be null.
 /// @errors errc::bad_setting if it cannot be opened or does not parse.
 [[nodiscard]] RPCH_DECL result<auth::users_file> read_users_file(const std::string& path,

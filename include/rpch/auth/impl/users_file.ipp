@@ -89,7 +89,8 @@ RPCH_DECL std::optional<ntlm_key> user_entry::nt_hash() const noexcept {
     return std::nullopt;
 }
 
-RPCH_DECL result<users_file> users_file::parse(std::string_view text, std::size_t* bad_line) {
+RPCH_DECL result<users_file> users_file::parse(std::string_view text, std::size_t* bad_line,
+                                               bool (*is_hash)(std::string_view)) {
     users_file out;
     std::size_t number = 0;
     const auto refuse = [&](std::error_code why) {
@@ -112,6 +113,7 @@ RPCH_DECL result<users_file> users_file::parse(std::string_view text, std::size_
         auto user = detail::parse_user(content);
         if (!user) return refuse(user.error());
         if (out.find(user->name) != nullptr) return refuse(errc::bad_setting);
+        if (is_hash != nullptr && !is_hash(user->hash)) return refuse(errc::bad_setting);
         if (const auto why = out.add(std::move(*user))) return refuse(why);
     }
     return out;

@@ -6,6 +6,7 @@
 
 #include <rpch/core/secret.hpp>
 #include <rpch/transport/detail/pem_file.hpp>
+#include <rpch/transport/password_hash.hpp>
 
 namespace rpch::inline RPCH_ABI::transport {
 
@@ -43,11 +44,16 @@ RPCH_DECL result<auth::users_file> read_users_file(const std::string& path, std:
         return detail::explain(why, errc::bad_setting, "cannot read the users file " + path);
     }
     std::size_t line = 0;
-    auto users = auth::users_file::parse(text.view(), &line);
-    if (!users)
+    auto users = auth::users_file::parse(text.view(), &line, is_password_hash);
+    if (!users) {
+        const std::string what = users.error() == errc::bad_setting
+                                     ? "not a user as `rpch passwd` writes one, or one that stands "
+                                       "twice; to lock a user out, take the line away"
+                                     : users.error().message();
         return detail::explain(why, errc::bad_setting,
                                "users file " + path + ", line " + std::to_string(line) + ": " +
-                                   users.error().message());
+                                   what);
+    }
     return users;
 }
 
