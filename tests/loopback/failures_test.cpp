@@ -141,7 +141,10 @@ TEST_CASE(
         {rpc_status::access_denied, 0, 3, level::connect, credentials},
         {rpc_status::access_denied, dcerpc::pfc::did_not_execute, 3, level::connect, demands},
         {rpc_status::nca_unsupported_authn_level, 0, 3, level::connect, demands},
-        {rpc_status::nca_op_rng_error, 0, 3, level::privacy, ""},
+        {rpc_status::nca_op_rng_error, 0, 3, level::privacy, "the interface has no such operation"},
+        {rpc_status::nca_fault_ndr, 0, 3, level::privacy,
+         "the server could not decode the request"},
+        {rpc_status::nca_fault_unspec, 0, 3, level::privacy, ""},
     };
     for (const faulted& each : all_faulted) {
         CAPTURE(static_cast<std::uint32_t>(each.status));

@@ -431,6 +431,12 @@ RPCH_DECL std::string client_session::after_refused_bind(std::string_view detail
 RPCH_DECL std::string client_session::after_fault(std::error_code code,
                                                   bool did_not_execute) const {
     const bool denied = code == rpc_status::access_denied;
+    if (code == rpc_status::nca_op_rng_error)
+        return "the interface has no such operation at this server: check operation number and "
+               "interface version";
+    if (code == rpc_status::nca_fault_ndr)
+        return "the server could not decode the request: check that both ends have the same "
+               "definition of the operation, and the stub data if they were made by hand";
     if (security_ == 0)
         return denied ? "the server may demand authentication: give --rpc-auth (rpc_security)" : "";
     const bool is_logon =
