@@ -27,7 +27,8 @@ struct host_port {
 };
 
 /// Reads `host:port`; the last colon separates, an IPv6 host may stand in brackets.
-/// @errors errc::bad_setting.
+/// @errors errc::bad_setting, also for a host that is neither address nor name: one with a port of
+///         its own, a separator or a blank.
 RPCH_DECL result<host_port> parse_host_port(std::string_view text);
 
 /// One attempt to connect. The handler runs once, on the strand, never before `start` returned;

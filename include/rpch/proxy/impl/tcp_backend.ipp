@@ -1,12 +1,9 @@
 #include <rpch/proxy/tcp_backend.hpp>
 
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include <rpch/core/text.hpp>
-
-#include <asio/ip/address.hpp>
 
 namespace rpch::inline RPCH_ABI {
 
@@ -19,13 +16,7 @@ RPCH_DECL result<tcp_backend> parse_tcp_backend(std::string_view text) {
     if (equals == std::string_view::npos) return fail(errc::bad_setting);
     auto target = transport::parse_host_port(core::trim_blanks(text.substr(0, equals)));
     auto address = transport::parse_host_port(core::trim_blanks(text.substr(equals + 1)));
-    const auto is_odd = [](const std::string& host) { // a second `=`, or a second port
-        std::error_code bad;
-        if (host.find(':') != std::string::npos) asio::ip::make_address(host, bad);
-        return bad || host.find_first_of("=;, ") != std::string::npos;
-    };
-    if (!target || !address || is_odd(target->host) || is_odd(address->host) || target->port == 0 ||
-        address->port == 0)
+    if (!target || !address || target->port == 0 || address->port == 0)
         return fail(errc::bad_setting);
     return tcp_backend{std::move(*target), std::move(*address)};
 }

@@ -22,6 +22,9 @@ RPCH_DECL result<host_port> parse_host_port(std::string_view text) {
     if (host.size() > 2 && host.front() == '[' && host.back() == ']')
         host = host.substr(1, host.size() - 2);
     host_port out{std::string(host), 0};
+    std::error_code no_address; // what has a colon is one, or a name with a second port
+    if (host.find(':') != host.npos) asio::ip::make_address(out.host, no_address);
+    if (no_address || host.find_first_of("=;, ") != host.npos) return fail(errc::bad_setting);
     const auto [end, bad] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
     if (bad != std::errc{} || end != digits.data() + digits.size()) return fail(errc::bad_setting);
     return out;
