@@ -179,14 +179,13 @@ class reply {
 
 namespace detail {
 
-template <class Function, class... Args>
-constexpr bool takes(const std::tuple<Args...>*) {
-    return std::is_invocable_v<Function&, call_context&, Args...> ||
-           std::is_invocable_v<Function&, Args...>;
-}
 /// Whether `Function` can be called with the elements of `Tuple`, a call_context in front or not.
 template <class Function, class Tuple>
-inline constexpr bool takes_all = takes<Function>(static_cast<Tuple*>(nullptr));
+struct takes_all : std::false_type {};
+template <class Function, class... Args>
+struct takes_all<Function, std::tuple<Args...>>
+    : std::disjunction<std::is_invocable<Function&, call_context&, Args...>,
+                       std::is_invocable<Function&, Args...>> {};
 
 template <class Operation>
 using request_and_reply = decltype(std::tuple_cat(std::declval<typename Operation::request>(),
@@ -306,16 +305,19 @@ void serve_callback(Function& function, call_context& call, Arguments arguments,
 /// else nca_s_fault_unspec. A stub that does not decode is answered with RPC_X_BAD_STUB_DATA.
 template <class Operation, class Function>
 raw_handler make_handler(Function function) {
-    static_assert(detail::takes_all<Function, typename Operation::request> ||
-                      detail::takes_all<Function, detail::request_and_reply<Operation>>,
-                  "rpch: a handler takes the operation's [in] parameters, call_context& in front "
-                  "if it likes, and reply<Operation> behind them if it is a callback");
+    // The second is not looked at if the first holds: it would compile the body of a generic lambda
+    // with parameters that it is never given.
+    static_assert(
+        std::disjunction_v<detail::takes_all<Function, typename Operation::request>,
+                           detail::takes_all<Function, detail::request_and_reply<Operation>>>,
+        "rpch: a handler takes the operation's [in] parameters, call_context& in front "
+        "if it likes, and reply<Operation> behind them if it is a callback");
     auto shared = std::make_shared<Function>(std::move(function));
     return [shared](call_context& call, std::vector<std::byte> stub, core::byte_order order,
                     responder answer) {
         auto arguments = Operation::decode_request(stub, order, call.transfer_syntax());
         if (!arguments) return answer.fault(rpc_status::nca_fault_ndr);
-        if constexpr (detail::takes_all<Function, typename Operation::request>)
+        if constexpr (detail::takes_all<Function, typename Operation::request>::value)
             detail::serve_returning<Operation>(shared, call, std::move(*arguments),
                                                std::move(answer));
         else

@@ -70,6 +70,19 @@ void at_once(int rounds, Here here, There there) {
 
 } // namespace
 
+TEST_CASE("handler: the body of a generic lambda sees the parameters of its call and no others") {
+    const auto sink = std::make_shared<keeping_sink>();
+    run<add_one>(
+        sink,
+        // Neither body compiles with another parameter: a reply in the place of n, n in that of
+        // call.
+        [](auto&& call, auto&& n) { return call.opnum() + n + 1; }, std::uint32_t{41});
+    run<add_one>(
+        sink, [](auto&& n) { return n + 1; }, std::uint32_t{41});
+    REQUIRE(sink->faults.empty());
+    CHECK(sink->stubs.size() == 2);
+}
+
 TEST_CASE("responder: of a worker that answers and a cancel at the same time one is heard") {
     constexpr int rounds = 20'000;
     const auto sink = std::make_shared<counting_sink>();
