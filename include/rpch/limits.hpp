@@ -27,8 +27,11 @@ inline constexpr std::size_t call_bytes_max = std::size_t{128} << 20;
 inline constexpr std::size_t reassembly_bytes_max = std::size_t{256} << 20;
 /// Calls of one connection that are running or being reassembled.
 inline constexpr std::size_t calls_max = 1024;
-/// Presentation contexts of one connection, and of one bind.
+/// Presentation contexts that one of our clients makes on a connection.
 inline constexpr std::size_t contexts_max = 64;
+/// Presentation contexts of one connection of a server, for each interface that it has.
+/// [MS-RPCE] 3.3.3.5.5.
+inline constexpr std::size_t contexts_per_interface_max = 4000;
 /// Transfer syntaxes of one presentation context in a bind.
 inline constexpr std::size_t transfer_syntaxes_max = 16;
 /// Bytes of one authentication token (sec_trailer's auth_value).

@@ -60,6 +60,7 @@ association_limits small_limits() {
     l.reassembly_bytes_max = 6000;
     l.calls_max = 8;
     l.contexts_max = 4;
+    l.contexts_per_interface_max = 2;
     l.control_bytes_max = 1024;
     return l;
 }

@@ -18,7 +18,8 @@ struct association_limits {
     std::size_t call_bytes_max = limits::call_bytes_max;
     std::size_t reassembly_bytes_max = limits::reassembly_bytes_max;
     std::size_t calls_max = limits::calls_max;
-    std::size_t contexts_max = limits::contexts_max;
+    std::size_t contexts_max = limits::contexts_max;                             ///< Of a client.
+    std::size_t contexts_per_interface_max = limits::contexts_per_interface_max; ///< Of a server.
     /// Answers and notices that the peer made us queue and does not read, in bytes.
     std::size_t control_bytes_max = limits::control_bytes_max;
 };

@@ -126,7 +126,8 @@ struct shutdown {
 /// @errors those of detail::decode_header_of and detail::split_verifier; errc::truncated;
 /// errc::bad_value
 ///         for a context without transfer syntaxes or no context at all; errc::too_many above
-///         limits::contexts_max or limits::transfer_syntaxes_max.
+///         limits::transfer_syntaxes_max. Of contexts there are 255 at most: their count is an
+///         octet.
 [[nodiscard]] RPCH_DECL result<bind> decode_bind(byte_view pdu, pdu_type type = pdu_type::bind);
 /// Decodes a bind_ack or, by `type`, an alter_context_resp. Errors as decode_bind.
 [[nodiscard]] RPCH_DECL result<bind_ack> decode_bind_ack(byte_view pdu,

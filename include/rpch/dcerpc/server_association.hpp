@@ -243,8 +243,12 @@ class server_association {
     std::error_code open(security_entry* s, byte_view pdu, request& r);
     [[nodiscard]] security_entry* find_security(std::uint32_t id) const noexcept;
     std::error_code on_notice(byte_view pdu, const common_header& h, server_event_list& out);
-    void acknowledge(const bind& asked, pdu_type type, const leg& answered);
-    [[nodiscard]] std::vector<context_result> negotiate(const bind& asked);
+    void acknowledge(const bind& asked, const std::vector<match>& found, pdu_type type,
+                     const leg& answered);
+    [[nodiscard]] std::vector<match> find_matches(const bind& asked) const;
+    [[nodiscard]] bool has_room(const bind& asked, const std::vector<match>& found) const;
+    [[nodiscard]] std::vector<context_result> negotiate(const bind& asked,
+                                                        const std::vector<match>& found);
     [[nodiscard]] context_result accept(const presentation_context& asked, const match& found);
     [[nodiscard]] match find_match(const presentation_context& asked) const noexcept;
     [[nodiscard]] bool contradicts(const bind& asked) const noexcept;
@@ -264,7 +268,7 @@ class server_association {
     server_association_options options_;
     state state_ = state::unbound;
     std::error_code closed_with_{};
-    std::vector<context> contexts_{};
+    std::vector<context> contexts_{}; ///< By id: there may be thousands.
     detail::call_table<call> calls_{};
     detail::id_fifo ready_{}; ///< Calls whose answer may be sent, in order.
     detail::control_queue control_{};

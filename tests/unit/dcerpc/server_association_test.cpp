@@ -205,15 +205,31 @@ TEST_CASE("server association: a context id keeps its meaning") {
 
 TEST_CASE("server association: contexts are limited") {
     server_association_options o;
-    o.limits.contexts_max = 2;
+    o.limits.contexts_per_interface_max = 1; // there are two interfaces
     fresh_server s(o);
+    const auto altered = [&](const std::vector<presentation_context>& contexts) {
+        REQUIRE_FALSE(s.take(test::encoded(bind_for(contexts), pdu_type::alter_context)));
+        return s.output();
+    };
     REQUIRE_FALSE(
         s.take(test::encoded(bind_for({{0, samr, {ndr20}}, {1, test::rpcecho, {ndr20}}}))));
     s.output();
-    REQUIRE_FALSE(s.take(test::encoded(bind_for({{2, samr, {ndr20}}}), pdu_type::alter_context)));
-    const auto pdu = s.output();
-    CHECK(decode_bind_ack(pdu, pdu_type::alter_context_resp)->results.at(0).reason ==
-          static_cast<std::uint16_t>(provider_reason::local_limit_exceeded));
+    CHECK(decode_bind_nak(altered({{2, samr, {ndr20}}}))->reason ==
+          bind_reject_reason::local_limit_exceeded);
+    // What makes no further context is answered as ever, and calls go on.
+    const auto same = altered({{0, samr, {ndr20}}, {7, interface_id{}, {ndr20}}});
+    CHECK(decode_bind_ack(same, pdu_type::alter_context_resp)->results.at(0).answer ==
+          context_answer::acceptance);
+    REQUIRE_FALSE(s.take(request_for(1)));
+    CHECK(std::get<call_received>(s.events.at(0)).interface == 1); // samr
+}
+
+TEST_CASE("server association: a bind with more contexts than the server keeps is refused") {
+    server_association_options o;
+    o.limits.contexts_per_interface_max = 0;
+    fresh_server s(o);
+    CHECK(s.take(test::encoded(bind_for({{0, samr, {ndr20}}}))) == errc::too_many);
+    CHECK(decode_bind_nak(s.output())->reason == bind_reject_reason::local_limit_exceeded);
 }
 
 TEST_CASE("server association: association groups are joined, and left with the machine") {

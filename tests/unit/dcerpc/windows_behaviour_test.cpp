@@ -689,6 +689,27 @@ TEST_CASE("windows: a connection may have 2049 security contexts") {
     CHECK(w.refused(with(2050)) == "fault 1 context 0 proto_error not executed, closed");
 }
 
+// [MS-RPCE] 3.3.3.5.5; the text says bind_nak of any negotiation.
+TEST_CASE("windows: 4000 presentation contexts for each interface of the server") {
+    world w;
+    for (std::uint16_t id = 0; id < 8000; id = static_cast<std::uint16_t>(id + 2)) {
+        const auto next = static_cast<std::uint16_t>(id + 1);
+        // Not in order: what is kept must be found whichever way ids come.
+        const auto both = bind_of({{next, mgmt, {ndr20}}, {id, epmapper, {ndr20}}});
+        REQUIRE((id == 0 ? w.ack(both) : w.alter(both)).results ==
+                std::vector{accepted(), accepted()});
+    }
+    REQUIRE_FALSE(w.take(test::encoded(bind_of({{8000, mgmt, {ndr20}}}), pdu_type::alter_context)));
+    CHECK(decode_bind_nak(test::next_output(w.machine))->reason ==
+          bind_reject_reason::local_limit_exceeded);
+    CHECK(w.refused(request_of(7, test::whole, {}, 8000)) ==
+          "fault 7 context 0 unk_if not executed");
+    for (const std::uint16_t id : ids{0, 1, 4321, 7998, 7999}) {
+        REQUIRE_FALSE(w.take(request_of(8, test::whole, {}, id)));
+        CHECK(w.answered() == "response 8 context " + std::to_string(id & 0xFF) + " cancels 0");
+    }
+}
+
 // spnego_auth3
 TEST_CASE("windows: an auth3 does not end a handshake whose answer it cannot carry") {
     server_association_options o;

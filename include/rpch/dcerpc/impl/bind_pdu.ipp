@@ -112,7 +112,6 @@ RPCH_DECL result<bind> decode_bind(byte_view pdu, pdu_type type) {
     out.auth = body->auth;
     const auto count = std::to_integer<std::size_t>(pdu[24]);
     if (count == 0) return fail(errc::bad_value);
-    if (count > limits::contexts_max) return fail(errc::too_many);
     core::reader in(content, h->order);
     if (in.remaining() < count * (detail::context_bytes + detail::syntax_bytes))
         return fail(errc::truncated);
@@ -150,7 +149,6 @@ RPCH_DECL result<bind_ack> decode_bind_ack(byte_view pdu, pdu_type type) {
     const auto head = in.take<4>();
     if (!head) return fail(errc::truncated);
     const auto count = std::to_integer<std::size_t>((*head)[0]);
-    if (count > limits::contexts_max) return fail(errc::too_many);
     if (in.remaining() < count * detail::result_bytes) return fail(errc::truncated);
     out.results.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {

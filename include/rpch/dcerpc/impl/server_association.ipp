@@ -449,9 +449,8 @@ RPCH_DECL void server_association::queue_fault(std::uint32_t call_id, std::uint1
 
 RPCH_DECL const server_association::context*
 server_association::find_context(std::uint16_t id) const noexcept {
-    const auto found = std::find_if(contexts_.begin(), contexts_.end(),
-                                    [&](const context& c) { return c.id == id; });
-    return found == contexts_.end() ? nullptr : &*found;
+    const auto found = std::ranges::lower_bound(contexts_, id, {}, &context::id);
+    return found == contexts_.end() || found->id != id ? nullptr : &*found;
 }
 
 /// @return the call that the application may answer now.

@@ -25,6 +25,9 @@ RPCH_DECL std::error_code server_association::on_bind(byte_view pdu, const commo
             return features_of(c.transfer_syntaxes.front()).has_value();
         });
     if (bitmasks > 1) return refuse_bind(h, reason::not_specified, errc::bad_value);
+    const auto found = find_matches(*asked);
+    if (!has_room(*asked, found))
+        return refuse_bind(h, reason::local_limit_exceeded, errc::too_many);
     leg first;
     if (asked->auth) {
         first = take_leg(*asked->auth, *asked);
@@ -39,7 +42,7 @@ RPCH_DECL std::error_code server_association::on_bind(byte_view pdu, const commo
                   detail::proposed_fragment(asked->max_recv_frag)}));
     multiplexed_ = (h.flags & pfc::concurrent_multiplexing) != 0;
     state_ = state::bound;
-    acknowledge(*asked, pdu_type::bind_ack, first);
+    acknowledge(*asked, found, pdu_type::bind_ack, first);
     return {};
 }
 
@@ -50,12 +53,17 @@ RPCH_DECL std::error_code server_association::on_alter_context(byte_view pdu,
     const auto asked = decode_bind(pdu, pdu_type::alter_context);
     if (!asked) return refuse(h, 0, rpc_status::nca_proto_error, asked.error());
     if (contradicts(*asked)) return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_value);
+    const auto found = find_matches(*asked);
+    if (!has_room(*asked, found)) { // [MS-RPCE] 3.3.3.5.5: a bind_nak here, too; calls go on
+        static_cast<void>(refuse_bind(h, bind_reject_reason::local_limit_exceeded, errc::too_many));
+        return {};
+    }
     leg next;
     if (asked->auth) {
         next = take_leg(*asked->auth, *asked);
         if (next.error) return refuse(h, 0, next.status, next.error);
     }
-    acknowledge(*asked, pdu_type::alter_context_resp, next);
+    acknowledge(*asked, found, pdu_type::alter_context_resp, next);
     return {};
 }
 
@@ -176,8 +184,8 @@ server_association::find_security(std::uint32_t id) const noexcept {
 }
 
 /// Queues the answer to a bind or alter_context.
-RPCH_DECL void server_association::acknowledge(const bind& asked, pdu_type type,
-                                               const leg& answered) {
+RPCH_DECL void server_association::acknowledge(const bind& asked, const std::vector<match>& found,
+                                               pdu_type type, const leg& answered) {
     bind_ack ack;
     ack.header.call_id = asked.header.call_id;
     ack.header.flags = pfc::first_frag | pfc::last_frag;
@@ -197,7 +205,7 @@ RPCH_DECL void server_association::acknowledge(const bind& asked, pdu_type type,
     // Windows answers an alter_context that ends a handshake with a trailer that has no token.
     if (answered.entry != nullptr && (type != pdu_type::bind_ack || !answered.token.empty()))
         ack.auth = answered.entry->slot.trailer(answered.token);
-    ack.results = negotiate(asked);
+    ack.results = negotiate(asked, found);
     static_cast<void>(encode_bind_ack(ack, control_.append(encoded_size(ack)), type));
 }
 
@@ -222,31 +230,46 @@ RPCH_DECL bool server_association::contradicts(const bind& asked) const noexcept
     });
 }
 
-/// Answers the contexts of a bind or alter_context. Of those for one interface the first that
-/// fits is accepted, the others are not, as Windows does: a client that offers each syntax in a
+/// What fits the contexts of a bind or alter_context. Of those for one interface the first that
+/// fits is taken, the others are not, as Windows does: a client that offers each syntax in a
 /// context of its own learns which one to use. Its order is its preference.
-RPCH_DECL std::vector<context_result> server_association::negotiate(const bind& asked) {
-    std::vector<match> found;
-    found.reserve(asked.contexts.size());
-    for (const presentation_context& c : asked.contexts) found.push_back(find_match(c));
+RPCH_DECL std::vector<server_association::match>
+server_association::find_matches(const bind& asked) const {
+    std::vector<match> out;
+    out.reserve(asked.contexts.size());
+    for (const presentation_context& c : asked.contexts) {
+        // The first syntax alone says what the context is for; others beside a bitmask are ignored.
+        match found = features_of(c.transfer_syntaxes.front()) ? match{} : find_match(c);
+        const bool is_beaten =
+            found.interface != SIZE_MAX &&
+            std::ranges::find(out, found.interface, &match::interface) != out.end();
+        if (is_beaten) found = {provider_reason::transfer_syntaxes_not_supported};
+        out.push_back(found);
+    }
+    return out;
+}
+
+/// @return whether the contexts that fit may all be kept, [MS-RPCE] 3.3.3.5.5.
+RPCH_DECL bool server_association::has_room(const bind& asked,
+                                            const std::vector<match>& found) const {
+    std::size_t fresh = 0;
+    for (std::size_t i = 0; i < found.size(); ++i)
+        fresh += found[i].interface != SIZE_MAX && find_context(asked.contexts[i].id) == nullptr;
+    const std::size_t most = options_.limits.contexts_per_interface_max * offered_.size();
+    return fresh == 0 || contexts_.size() + fresh <= most;
+}
+
+/// Answers the contexts of a bind or alter_context, and keeps those that fit.
+RPCH_DECL std::vector<context_result>
+server_association::negotiate(const bind& asked, const std::vector<match>& found) {
     std::vector<context_result> out;
     out.reserve(asked.contexts.size());
     for (std::size_t i = 0; i < found.size(); ++i) {
         const presentation_context& c = asked.contexts[i];
-        // The first syntax alone says what the context is for; others beside a bitmask are ignored.
         if (const auto features = features_of(c.transfer_syntaxes.front())) {
             features_ = *features & options_.features;
             out.push_back({context_answer::negotiate_ack, features_, {}});
-            continue;
-        }
-        const auto is_better = [&](std::size_t j) {
-            return found[j].interface == found[i].interface;
-        };
-        bool is_beaten = false;
-        for (std::size_t j = 0; j < i && !is_beaten; ++j) is_beaten = is_better(j);
-        if (is_beaten && found[i].interface != SIZE_MAX)
-            found[i].reason = provider_reason::transfer_syntaxes_not_supported;
-        if (is_beaten || found[i].interface == SIZE_MAX)
+        } else if (found[i].interface == SIZE_MAX)
             out.push_back({context_answer::provider_rejection,
                            static_cast<std::uint16_t>(found[i].reason),
                            {}});
@@ -287,11 +310,8 @@ RPCH_DECL context_result server_association::accept(const presentation_context& 
         // The same again is harmless and done by Windows; calls may rely on what an id means.
         if (before->interface != made.interface || before->transfer_syntax != made.transfer_syntax)
             return rejection(provider_reason::not_specified);
-    } else if (contexts_.size() >= options_.limits.contexts_max) {
-        return rejection(provider_reason::local_limit_exceeded);
-    } else {
-        contexts_.push_back(made);
-    }
+    } else
+        contexts_.insert(std::ranges::lower_bound(contexts_, made.id, {}, &context::id), made);
     return {context_answer::acceptance, 0, made.transfer_syntax};
 }
 
