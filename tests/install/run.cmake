@@ -1,6 +1,6 @@
 # One step of tests/install. STEP=install: installs the library, BUILT (this build, static) or built here
 # (shared); STEP=consume: configures, builds and runs consumer/. KIND is static or shared, HOW and TARGET
-# are consumer/CMakeLists.txt's.
+# are consumer/CMakeLists.txt's, OPTIONS are further ones of CMake.
 function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ECHO STDOUT RESULT_VARIABLE _result)
   if(NOT _result EQUAL 0)
@@ -29,7 +29,7 @@ else()
   file(REMOVE_RECURSE "${_build}") # what an earlier run found must not help this one
   run(${_configure} -S "${CMAKE_CURRENT_LIST_DIR}/consumer" -B "${_build}" -DCONSUMER_HOW=${HOW}
     -DCONSUMER_TARGET=${TARGET} -DCONSUMER_VERSION=${VERSION} -DCONSUMER_SOURCE=${SOURCE}
-    -DCMAKE_PREFIX_PATH=${_tree})
+    -DCMAKE_PREFIX_PATH=${_tree} ${OPTIONS})
   run(${CMAKE_COMMAND} --build "${_build}")
   run("${_build}/consumer")
 endif()
