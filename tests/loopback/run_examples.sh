@@ -64,6 +64,12 @@ expect "RPC security, TCP connection" "$said"
 expect "name or password is malformed or wrong" "$said"
 expect "level or mechanism that is not offered here" "$said"
 
+said=$(timeout 30 "$programs/example_many_users")
+[ "$said" = "hello, alice
+hello, bob
+hello, web
+hello, alice" ] || { echo "not the users of the calls: $said" >&2; exit 1; }
+
 said=$(timeout 30 "$programs/example_own_policies")
 expect "unknown user or wrong password, mallory" "$said"
 expect "mallory: HTTP server" "$said"
