@@ -35,11 +35,14 @@ int refuse(const std::string& why, bool json) {
     return usage;
 }
 
-/// @return the exit code: a setting that the library does not take is wrong usage.
-int report(const rpch::failure& why, bool json) {
-    if (json) print_json(why);
+/// @return the exit code: a setting that the library does not take is wrong usage, and so is a file
+///         of authorities without one.
+int report(const rpch::failure& why, const call_options& options) {
+    if (options.json) print_json(why);
     std::fprintf(stderr, "rpch call: %s\n", why.to_string().c_str());
-    return why.code == rpch::error_kind::misuse ? usage : failed;
+    const bool bad_file =
+        why.code == rpch::errc::tls_no_trust_anchors && !options.credentials.ca.empty();
+    return why.code == rpch::error_kind::misuse || bad_file ? usage : failed;
 }
 
 std::optional<rpch::interface_id> parse_interface(std::string_view text) {
@@ -167,6 +170,8 @@ std::string of_no_use_over_http(const string_binding& to, const credentials_opti
          "--insecure is for TLS, which HttpUseTls=false switches off: leave one out"},
         {o.allow_basic_over_plain && l.http_auth != "basic",
          "--allow-basic-over-plain is for --auth basic: leave it out"},
+        {o.allow_basic_over_plain && l.tls,
+         "--allow-basic-over-plain is for HttpUseTls=false: leave it out"},
         {l.http_auth == "basic" && !l.tls && !o.allow_basic_over_plain,
          "Basic without TLS sends the password readable: use TLS or --auth ntlm, or allow it by "
          "--allow-basic-over-plain"},
@@ -202,9 +207,7 @@ std::string ignored(const call_options& options, const string_binding& to, const
 std::optional<std::string> password_of(const std::string& user, const std::string& file,
                                        const char* variable, std::string& why) {
     if (!file.empty()) {
-        auto password = password_from_file(file);
-        if (!password) why = "cannot read the password file " + file;
-        return password;
+        return password_from_file(file, why);
     }
     if (const char* given = std::getenv(variable)) return given;
     auto password = ask_password("Password for " + user + ": ");
@@ -303,7 +306,7 @@ int run_call(const call_options& options) {
     rpch::failure outcome;
     auto started = rpch::client::start(options.binding, std::move(client_options), outcome);
     outcome.did_not_execute = true; // until there is a call
-    if (!started) return report(outcome, options.json);
+    if (!started) return report(outcome, options);
     std::optional<rpch::client> client(std::move(*started));
     rpch::raw_response answer;
     client->async_bind<rpch::failure>(
@@ -320,7 +323,7 @@ int run_call(const call_options& options) {
                 });
         });
     io.run();
-    if (outcome) return report(outcome, options.json);
+    if (outcome) return report(outcome, options);
     const std::string hex = rpch::core::to_hex(answer.stub);
     if (options.json)
         std::printf("{\"ok\":true,\"stub\":\"%s\"}\n", hex.c_str());

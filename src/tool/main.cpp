@@ -234,7 +234,10 @@ void add_call(CLI::App& app, tool::call_options& o) {
     app.add_flag("--json", o.json, "answer for a machine: one JSON object, failures as well");
     app.footer("Example:\n  rpch call 'ncacn_ip_tcp:127.0.0.1[6002]' "
                "60a15ec5-4de8-11d7-a637-005056a20182@1.0 0 --stub 29000000\n"
-               "Prints the stub data of the response in hexadecimal.");
+               "Prints the stub data of the response in hexadecimal. With --json, one object:\n"
+               "{\"ok\":true,\"stub\":HEX}, or ok false and message, said_by, category, code,\n"
+               "did_not_execute and, where there is something to say, where, detail, next_step.\n"
+               "The exit code is 0 for success, 1 if the call failed, 2 for wrong usage.");
 }
 
 /// An option without a value would be taken for one that was not given.
@@ -273,11 +276,22 @@ std::string unknown_subcommand(const CLI::App& app, int count, char** arguments)
     return "there is no subcommand '" + std::string(arguments[1]) + "'; there are " + all;
 }
 
+/// Begins like every other message of the program.
+std::string say_what_is_wrong(const CLI::App* app, const CLI::Error& e) {
+    std::string who = app->get_name();
+    for (const CLI::App* used : app->get_subcommands()) who += " " + used->get_name();
+    return who + ": " + e.what() + "\n`" + who + " --help` has every option\n";
+}
+
 int run(int count, char** arguments) {
     CLI::App app{"DCE/RPC over HTTP: server, RPC proxy and client"};
     app.name("rpch");
     app.require_subcommand(1);
     app.set_version_flag("--version", RPCH_VERSION_STRING);
+    app.failure_message(say_what_is_wrong);
+    app.footer(
+        "`rpch COMMAND --help` has every option. The exit code is 0 for success, 1 if what was\n"
+        "asked for failed, 2 for wrong usage.");
 
     tool::serve_options serve;
     tool::proxy_options proxy;

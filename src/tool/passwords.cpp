@@ -75,9 +75,13 @@ std::optional<std::string> first_line(std::istream& in) {
 
 } // namespace
 
-std::optional<std::string> password_from_file(const std::string& path) {
+std::optional<std::string> password_from_file(const std::string& path, std::string& why) {
     std::ifstream file(path);
-    return file ? first_line(file) : std::nullopt;
+    auto password = file ? first_line(file) : std::nullopt;
+    if (!password)
+        why = file.eof() ? "there is no password in the file " + path
+                         : "cannot read the password file " + path;
+    return password;
 }
 
 std::optional<std::string> ask_password(const std::string& prompt) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <initializer_list>
 #include <string_view>
 #include <system_error>
@@ -69,6 +70,11 @@ std::string why_no_key(const std::string& keytab) {
     if (::stat(file.c_str(), &about) != 0 || ::access(file.c_str(), R_OK) != 0)
         return "cannot read the keytab " + file + ": " + std::generic_category().message(errno);
     if (!S_ISREG(about.st_mode)) return "the keytab " + file + " is no file";
+    std::ifstream content(file, std::ios::binary);
+    const int first = content.get();
+    const int version = content.get();
+    if (about.st_size != 0 && (first != 5 || version < 1 || version > 2)) // MIT's keytab format
+        return "the file " + file + " is no keytab: export the service's (ktutil, ktadd)";
     return "no key in the keytab " + file + ": export the service's (ktutil, ktadd)";
 }
 

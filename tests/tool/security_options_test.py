@@ -68,6 +68,7 @@ REFUSED = (
     ((*HTTP, '--insecure'), 'HttpUseTls=false'),
     ((*HTTP, '--user', 'a'), 'Basic without TLS'),
     ((*HTTPS, '--allow-basic-over-plain'), 'is for --auth basic'),
+    ((*HTTPS, '--allow-basic-over-plain', '--user', 'a'), 'is for HttpUseTls=false'),
     ((*HTTPS, '--auth', 'none', '--user', 'a', '--rpc-auth', 'ntlm', '--rpc-user', 'b'), '--user has no use'),
     ((*NTLM, '--auth', 'basic', '--user', 'a'), 'HttpAuthOption contradict'),
     (NTLM, 'needs --user'),
@@ -99,8 +100,8 @@ def options_without_effect_are_refused(lab):
 @case('openssl')
 def what_is_wrong_with_a_file_names_it(lab):
     cert, other = lab.certificate(), lab.path('other_key.pem')
-    users, empty = lab.path('bad_users'), lab.path('empty_keytab')
-    for path, text in ((users, '# fine\nno hash\n'), (empty, '')):
+    users, broken, empty, garbage = (lab.path(name) for name in ('bad_users', 'no_hash', 'empty_file', 'garbage'))
+    for path, text in ((users, '# fine\nno hash\n'), (broken, 'a:!;ntlm=%s\n' % (32 * 'a')), (empty, ''), (garbage, 'x')):
         with open(path, 'w') as out:
             out.write(text)
     key = cert.replace('cert', 'key')
@@ -113,7 +114,13 @@ def what_is_wrong_with_a_file_names_it(lab):
             ((*https, '--cert', key, '--key', cert), 'certificate chain in %s does not parse' % key),
             ((*https, '--cert', cert, '--key', cert), 'private key in %s does not parse' % cert),
             ((*SERVE, '--rpc-auth', 'ntlm', '--users', users), 'users file %s, line 2' % users),
-            ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', empty), 'has no Kerberos|no key in the keytab %s' % empty)):
+            ((*SERVE, '--rpc-auth', 'ntlm', '--users', broken), 'users file %s, line 1: not a user as' % broken),
+            ((*https[:-1], 'basic', '--cert', cert, '--key', key, '--users', broken), 'users file %s, line 1' % broken),
+            ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', empty), 'has no Kerberos|no key in the keytab %s' % empty),
+            ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', garbage), 'has no Kerberos|the file %s is no keytab' % garbage),
+            ((*HTTPS, '--ca', garbage), garbage),
+            ((*HTTPS, '--user', 'a', '--password-file', empty), 'there is no password in the file %s' % empty),
+            ((*HTTPS, '--user', 'a', '--password-file', '/nowhere'), 'cannot read the password file /nowhere')):
         code, said = run([lab.program, *words], 10)
         expect(code == 2 and re.search(text, said), '%s: exit code %s, %s' % (words, code, said))
 
@@ -139,7 +146,7 @@ def options_with_effect_are_taken(lab):
         out.write('a\n')
     user = ('--user', 'a', '--password-file', secret)
     for words in ((*trusted, *user), (*HTTPS, '--insecure'), (*HTTP, '--auth', 'ntlm', *user), (*NTLM, *own_ca, *user),
-                  (*HTTP, '--allow-basic-over-plain', *user), (*trusted, '--allow-basic-over-plain', *user),
+                  (*HTTP, '--allow-basic-over-plain', *user),
                   (*trusted, '--channel-lifetime', '1000000', '--receive-window', '65536'),
                   (*CALL, '--auth', 'none', '--rpc-auth', 'ntlm', *user), (*CALL, '--rpc-auth', 'none'),
                   (*CALL, '--rpc-auth', 'ntlm', '--user', 'a', '--rpc-password-file', secret)):
