@@ -7,6 +7,7 @@
 
 #include "ntlm_support.hpp"
 #include "tests/support/bytes.hpp"
+#include "tests/support/ntlmv1.hpp"
 
 using namespace rpch;
 using namespace rpch::auth;
@@ -25,6 +26,8 @@ const test::bytes target_info = test::hex("02000c0044006f006d00610069006e00"
                                           "00000000");
 // 4.2.4: KEY_EXCH, 56, 128, VERSION, TARGET_INFO, extended session security and so on.
 constexpr std::uint32_t flags_v2 = 0xE28A8233;
+// 4.2.2: as 4.2.4, without target information and extended session security.
+constexpr std::uint32_t flags_v1 = 0xE2028233;
 // 4.2.3: extended session security with keys of 56 bits, without key exchange.
 constexpr std::uint32_t flags_56 = 0x820A8233;
 
@@ -39,6 +42,14 @@ ntlm_key key(std::string_view hex) {
 }
 const ntlm_environment& env() { return transport::system_ntlm_environment(); }
 ntlm_key response_key() { return ntowf_v2(env(), *ntowf_v1(password), user, domain).value(); }
+ntlm_key lm_hash() { return test::ntlmv1::lmowf(password); }
+ntlm_key session_base_key_v1() { return test::ntlmv1::session_base_key(*ntowf_v1(password)); }
+/// RandomSessionKey of 4.2.1, encrypted as it travels.
+test::bytes encrypted_session_key(const ntlm_key& key_exchange_key) {
+    test::bytes out(16, std::byte{0x55});
+    rc4(key_exchange_key.bytes).apply(out);
+    return out;
+}
 test::bytes plaintext() { return copy(ntlm_to_utf16("Plaintext")->bytes()); }
 
 } // namespace
@@ -47,6 +58,51 @@ TEST_CASE("ntlm crypto: [MS-NLMP] 4.2.2.1.2, NTOWFv1") {
     CHECK(copy(ntowf_v1(password)->bytes) == test::hex("a4f49c406510bdcab6824ee7c30fd852"));
     CHECK(ntowf_v1("\xFF").error() == errc::bad_credentials);
     CHECK(ntowf_v1(std::string(1025, 'x')).error() == errc::bad_credentials);
+}
+
+TEST_CASE("ntlm crypto: [MS-NLMP] 4.2.2.1.1 and 4.2.2.1.3, LMOWFv1 and the session base key") {
+    CHECK(copy(lm_hash().bytes) == test::hex("e52cac67419a9a224a3b108f3fa6cb6d"));
+    CHECK(copy(session_base_key_v1().bytes) == test::hex("d87262b0cde4b1cb7499becccdf10784"));
+}
+
+TEST_CASE("ntlm crypto: [MS-NLMP] 4.2.2.2, responses and session keys of NTLMv1") {
+    CHECK(test::ntlmv1::desl(*ntowf_v1(password), server_challenge) ==
+          test::hex("67c43011f30298a2ad35ece64f16331c44bdbed927841f94"));
+    const auto lm = test::ntlmv1::desl(lm_hash(), server_challenge);
+    CHECK(lm == test::hex("98def7b87f88aa5dafe2df779688a172def11c7d5ccdef13"));
+    const auto exchange = [&](std::uint32_t flags) {
+        return test::ntlmv1::kxkey(env(), flags, session_base_key_v1(), lm_hash(), lm,
+                                   server_challenge);
+    };
+    CHECK(exchange(flags_v1).bytes == session_base_key_v1().bytes);
+    CHECK(copy(exchange(flags_v1 | test::ntlmv1::lm_key).bytes) ==
+          test::hex("b09e379f7fbecb1eaf0afdcb0383c8a0"));
+    CHECK(encrypted_session_key(exchange(flags_v1)) ==
+          test::hex("518822b1b3f350c8958682ecbb3e3cb7"));
+    CHECK(encrypted_session_key(exchange(flags_v1 | test::ntlmv1::request_non_nt_session_key)) ==
+          test::hex("7452ca55c225a1ca04b48fae32cf56fc"));
+    CHECK(encrypted_session_key(exchange(flags_v1 | test::ntlmv1::lm_key)) ==
+          test::hex("4cd7bb57d697ef9b549f02b8f9b37864"));
+}
+
+TEST_CASE("ntlm crypto: [MS-NLMP] 4.2.2.4, GSS_WrapEx without extended session security") {
+    CHECK(test::ntlmv1::crc32(plaintext()) == 0x93AA847D);
+    rc4 handle(key("55555555555555555555555555555555").bytes);
+    test::bytes body = plaintext();
+    CHECK(test::ntlmv1::seal(handle, 0, body) == test::hex("01000000 45c844e5 09dcd1df 2e459d36"));
+    CHECK(body == test::hex("56fe04d861f9319af0d7238a2e3b4d457fb8"));
+}
+
+TEST_CASE("ntlm crypto: [MS-NLMP] 4.2.3.1 and 4.2.3.2, NTLMv1 with client challenge") {
+    test::bytes lm = client_challenge; // 4.2.3.2.1
+    lm.resize(24);
+    CHECK(lm == test::hex("aaaaaaaaaaaaaaaa00000000000000000000000000000000"));
+    CHECK(
+        test::ntlmv1::nt_response(env(), *ntowf_v1(password), server_challenge, client_challenge) ==
+        test::hex("7537f803ae367128ca458204bde7caf81e97ed2683267232"));
+    CHECK(copy(test::ntlmv1::kxkey(env(), flags_56, session_base_key_v1(), lm_hash(), lm,
+                                   server_challenge)
+                   .bytes) == test::hex("eb93429a8bd952f8b89c55b87f475edc"));
 }
 
 TEST_CASE("ntlm crypto: [MS-NLMP] 4.2.4.1.1, NTOWFv2; the case of the user does not count") {
@@ -96,7 +152,7 @@ TEST_CASE("ntlm crypto: [MS-NLMP] 4.2.4.4, keys and GSS_WrapEx with key exchange
 }
 
 TEST_CASE("ntlm crypto: [MS-NLMP] 4.2.3.4, extended session security without key exchange") {
-    const auto exported = key("eb93429a8bd952f8b89c55b87f475edc"); // KXKEY of 4.2.3.1
+    const auto exported = key("eb93429a8bd952f8b89c55b87f475edc"); // KXKEY, 4.2.3.1.3
     CHECK(copy(ntlm_sign_key(env(), exported, true).bytes) ==
           test::hex("60e799be5c72fc92922ae8ebe961fb8d"));
     CHECK(copy(ntlm_seal_key(env(), exported, flags_56, true).bytes) ==

@@ -459,6 +459,44 @@ TEST_CASE("ntlm: responses of NTLMv1 and LM are refused, whatever they prove") {
     }
 }
 
+TEST_CASE("ntlm: [MS-NLMP] 4.2.2.3 and 4.2.3.3 are refused by a server that takes 4.2.4.3") {
+    // Of the same user, password and challenge: but for NTLMv1 nothing is wrong with them.
+    struct example_challenge final : test::ntlm_example_environment {
+        [[nodiscard]] std::error_code fill_random(byte_span out) const override {
+            std::ranges::copy(test::hex("0123456789abcdef"), out.begin());
+            return {};
+        }
+    };
+    const example_challenge env;
+    for (const level at : {level::connect, level::packet, level::integrity, level::privacy}) {
+        CAPTURE(at);
+        const auto answer_to = [&](std::string_view message) {
+            const auto authenticate = test::hex(message);
+            parties p;
+            p.env = &env;
+            p.settings.weak_keys = true; // 4.2.3 has keys of 56 bits
+            p.both(at);
+            p.make();
+            const auto asked = decode_ntlm_authenticate(authenticate)->flags;
+            const auto negotiate = asked | ntlm_flag::extended_security; // else refused for that
+            const auto challenge = p.server->step(encode_ntlm(ntlm_negotiate{negotiate}).value());
+            CHECK(decode_ntlm_challenge(challenge.value())->server_challenge ==
+                  std::array{std::byte{0x01}, std::byte{0x23}, std::byte{0x45}, std::byte{0x67},
+                             std::byte{0x89}, std::byte{0xAB}, std::byte{0xCD}, std::byte{0xEF}});
+            const auto done = p.server->step(authenticate);
+            CHECK(p.server->is_established() == done.has_value());
+            CHECK(p.server->peer().user == (done ? "user" : ""));
+            CHECK(test::bytes(p.server->session_key().begin(), p.server->session_key().end()) ==
+                  test::bytes(done ? 16 : 0, std::byte{0x55}));
+            CHECK((done || p.server->detail() == "a response of LM or NTLMv1"));
+            return done ? std::error_code{} : done.error();
+        };
+        CHECK(answer_to(test::authenticate_4_2_2_3) == errc::authentication_failed);
+        CHECK(answer_to(test::authenticate_4_2_3_3) == errc::authentication_failed);
+        CHECK_FALSE(answer_to(test::authenticate_4_2_4_3));
+    }
+}
+
 TEST_CASE("ntlm: tokens out of order, of another message or of another conversation") {
     parties p;
     REQUIRE(p.talk());
