@@ -71,6 +71,25 @@ TEST_CASE("verification trailer: unknown commands are read over unless they must
     CHECK(found->content.must_process_unknown);
 }
 
+// [MS-RPCE] 2.2.2.13.2.
+TEST_CASE("verification trailer: of the bitmask one bit counts, and the others are ignored") {
+    const auto signing = [](std::string_view bits) {
+        auto stub = test::hex("8ae3137102f43671 0140 0400");
+        const auto value = test::hex(bits);
+        stub.insert(stub.end(), value.begin(), value.end());
+        const auto found = find_verification_trailer(stub);
+        REQUIRE(found);
+        CHECK(found->stub_bytes == 0);
+        CHECK_FALSE(found->content.must_process_unknown);
+        return found->content.supports_header_signing;
+    };
+    CHECK(signing("00000000") == false);
+    CHECK(signing("01000000") == true);
+    CHECK(signing("feffffff") == false); // 0xFFFFFFFE
+    CHECK(signing("ffffffff") == true);
+    CHECK(signing("00000001") == false); // the bit of the last byte is another
+}
+
 TEST_CASE("verification trailer: what does not end the stub data, or is cut, is application data") {
     auto whole = test::pattern(16);
     append(whole, full());
