@@ -3,17 +3,12 @@
 #include <rpch/dcerpc/verification_trailer.hpp>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
-#include <rpch/auth/ntlm.hpp>
-#include <rpch/transport/ntlm_environment.hpp>
-
-#include "tests/unit/dcerpc/secured_pair.hpp"
+#include "tests/unit/dcerpc/ntlm_ends.hpp"
 
 using namespace rpch;
 using namespace test::secured;
@@ -28,27 +23,6 @@ void swap_interface(test::bytes& pdu) {
     if (!pdu.empty() && peek_type(pdu) == pdu_type::bind)
         other.id.encode(byte_span(pdu).subspan<32, 16>(), core::byte_order::little);
 }
-
-/// Both ends with the NTLM of a user; its initiator is used once.
-struct ntlm_ends {
-    ntlm_ends() {
-        auto users = std::make_shared<auth::ntlm_account_list>();
-        users->add({"user", "domain", auth::ntowf_v1("Password").value()});
-        auth::ntlm_credentials who;
-        who.user = "user";
-        who.domain = "domain";
-        who.password = core::secret(std::string_view("Password"));
-        const auto& env = transport::system_ntlm_environment();
-        initiator = std::make_shared<auth::ntlm_initiator>(env, std::move(who));
-        acceptor = std::make_shared<auth::ntlm_acceptor>(env, std::move(users),
-                                                         auth::ntlm_server_settings{});
-    }
-    std::shared_ptr<auth::ntlm_initiator> initiator;
-    std::shared_ptr<auth::ntlm_acceptor> acceptor;
-};
-
-/// Secures a pair that was made with the settings.
-using secured_with = std::function<std::uint32_t(pair&, level)>;
 
 struct flips {
     std::size_t size = 1; ///< Of the PDU.
@@ -95,23 +69,12 @@ std::byte& pad_length(test::bytes& pdu) {
 
 TEST_CASE("tampering: every flipped bit of a PDU that NTLM protects is found") {
     const ntlm_ends ntlm;
-    settings with;
-    with.server.security.push_back(ntlm.acceptor);
-    const auto secure = [&](pair& p, level l) {
-        auth::security_options wanted;
-        wanted.level = l;
-        wanted.target = "host/server.example";
-        const auto id =
-            p.client.add_security({.provider = auth::security_provider::ntlm,
-                                   .level = l,
-                                   .context = ntlm.initiator->initiate(wanted).value()});
-        return id.value();
-    };
+    const auto secure = [&](pair& p, level l) { return ntlm.secure(p, l); };
     for (const level l : {level::packet, level::integrity, level::privacy})
         for (const bool of_request : {true, false}) {
             CAPTURE(l);
             CAPTURE(of_request);
-            const flips done = flip_each_bit(with, secure, l, of_request);
+            const flips done = flip_each_bit(ntlm.with(), secure, l, of_request);
             CHECK(done.not_found.empty());
             CHECK(done.left_open == 0);
         }
