@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -78,6 +79,72 @@ TEST_CASE("tampering: every flipped bit of a PDU that NTLM protects is found") {
             CHECK(done.not_found.empty());
             CHECK(done.left_open == 0);
         }
+}
+
+namespace {
+
+/// Gives PDUs of one direction back to who sent them.
+void give_back(const ntlm_ends& ntlm, level l, bool agreed, std::size_t calls_before,
+               std::optional<pdu_type> as) {
+    settings with = ntlm.with();
+    with.client.header_signing = with.client.verification_trailers = agreed;
+    const auto fresh = [&] {
+        auto p = std::make_unique<pair>(with);
+        REQUIRE(p->client.add_context(test::rpcecho) == 0);
+        const auto id = ntlm.secure(*p, l);
+        for (std::size_t i = 0; i < calls_before; ++i) p->call(id, test::pattern(40));
+        p->run();
+        CHECK(p->client_events<call_completed>().size() == calls_before);
+        p->call(id, test::pattern(40));
+        return p;
+    };
+    const auto changed = [&](test::bytes pdu) {
+        if (as) pdu[2] = static_cast<std::byte>(*as);
+        return pdu;
+    };
+    { // its own request, in place of the answer
+        const auto p = fresh();
+        const auto own = test::next_output(p->client);
+        REQUIRE(is_request(own));
+        const auto why = as == pdu_type::response ? errc::bad_signature : errc::unexpected_pdu;
+        CHECK(p->client.on_pdu(changed(own), p->told_client) == why);
+        CHECK(p->client.closed_with() == why);
+        CHECK(p->client_events<call_completed>().size() == calls_before);
+        REQUIRE(p->client_events<call_failed>().size() == 1);
+        CHECK_FALSE(p->client_events<call_failed>()[0].did_not_execute); // who knows
+    }
+    { // its own answer, as a further request
+        const auto p = fresh();
+        test::bytes own;
+        p->to_client = [&](test::bytes& pdu) { own = pdu; };
+        p->run();
+        REQUIRE(is_response(own));
+        CHECK(p->client_events<call_completed>().size() == calls_before + 1);
+        const auto why = as == pdu_type::request ? errc::bad_signature : errc::unexpected_pdu;
+        CHECK(p->server.on_pdu(changed(own), p->told_server) == why);
+        CHECK(p->server.closed_with() == why);
+        CHECK(p->received() == calls_before + 1);
+    }
+}
+
+} // namespace
+
+// Both directions count from 0. What tells them apart are their keys, [MS-NLMP] 3.4.5.2
+// and 3.4.5.3, and the PDU type, which NTLM signs with the header; either would do.
+TEST_CASE("tampering: what NTLM protected is refused by the end that sent it") {
+    const ntlm_ends ntlm;
+    for (const level l : {level::packet, level::integrity, level::privacy})
+        for (const bool agreed : {true, false})
+            for (const std::size_t calls_before : {0U, 1U, 5U})
+                for (const std::optional<pdu_type> as :
+                     {std::optional<pdu_type>{}, std::optional{pdu_type::response},
+                      std::optional{pdu_type::request}}) {
+                    CAPTURE(l);
+                    CAPTURE(agreed);
+                    CAPTURE(calls_before);
+                    CAPTURE(as.has_value());
+                    give_back(ntlm, l, agreed, calls_before, as);
+                }
 }
 
 // A mechanism that does not sign headers covers the stub data and their padding, [MS-RPCE]
