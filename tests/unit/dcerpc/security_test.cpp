@@ -122,6 +122,60 @@ TEST_CASE("security: several contexts on one connection, each call in its own") 
     CHECK(q.client_events<call_completed>().size() == 60);
 }
 
+TEST_CASE("security: a call without a verifier is made by whom the bind proved") {
+    settings s;
+    s.server_rules.users = {{"of alice", "alice"}, {"of bob", "bob"}};
+    const auto log_on = [](pair& p, const char* password) {
+        p.rules.password = password;
+        const auto id = p.secure(level::connect);
+        p.run();
+        return id;
+    };
+    // A request as it may come from anybody: our client sends no verifier at this level.
+    const auto caller = [](pair& p, std::uint32_t verifier) -> std::string {
+        const auto stub = test::pattern(16);
+        const test::bytes token(16);
+        request r;
+        r.header = {.flags = test::whole, .call_id = 100};
+        r.stub = stub;
+        if (verifier != 0)
+            r.auth = sec_trailer{
+                .auth_type = 10, .auth_level = 2, .context_id = verifier, .token = token};
+        const auto before = p.received();
+        CHECK_FALSE(p.server.on_pdu(test::encoded(r), p.told_server));
+        REQUIRE(p.received() == before + 1);
+        const auto got = p.last_received();
+        CHECK(got.stub == stub);
+        REQUIRE_FALSE(p.server.respond(got.call_id, {}));
+        while (p.server.has_output()) CHECK(is_response(test::next_output(p.server)));
+        if (got.security == nullptr) return "nobody";
+        CHECK(got.security->level == level::connect);
+        return got.security->peer.user;
+    };
+    pair p(s);
+    REQUIRE(p.client.add_context(test::rpcecho) == 0);
+    const auto alice = log_on(p, "of alice"); // in the bind
+    CHECK(caller(p, 0) == "alice");
+    const auto bob = log_on(p, "of bob"); // in an alter_context
+    CHECK(caller(p, 0) == "alice");
+    CHECK(caller(p, bob) == "bob");
+    CHECK(caller(p, 0) == "alice");
+    CHECK(caller(p, alice) == "alice");
+    CHECK(caller(p, 0) == "alice");
+
+    pair q(s); // the bind proved nobody, and no alter_context changes that
+    REQUIRE(q.client.add_context(test::rpcecho) == 0);
+    q.run();
+    CHECK(caller(q, 0) == "nobody");
+    const auto first = log_on(q, "of alice");
+    CHECK(caller(q, 0) == "nobody");
+    const auto second = log_on(q, "of bob");
+    CHECK(caller(q, 0) == "nobody");
+    CHECK(caller(q, first) == "alice");
+    CHECK(caller(q, second) == "bob");
+    CHECK(caller(q, 0) == "nobody");
+}
+
 TEST_CASE("security: a server without the feature gets one security context") {
     settings s;
     s.server.features = 0;
