@@ -165,6 +165,9 @@ inline constexpr std::size_t ndr_decoded_bytes_base = 64 * 1024;
 inline constexpr std::size_t ndr_decoded_bytes_per_stub_byte = 32;
 
 // Waits.
+/// The longest: what is set to more counts as this much, a hundred years, since a clock of
+/// nanoseconds does not hold all milliseconds.
+inline constexpr std::chrono::hours wait_max{876'000};
 /// From TCP accept to the end of the first request head and its first PDU.
 inline constexpr std::chrono::seconds first_pdu_wait{30};
 /// Until both halves of a virtual connection have met; the text allows 15 minutes. 3.2.5.2.1.

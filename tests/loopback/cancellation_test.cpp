@@ -372,3 +372,49 @@ TEST_CASE("A server that has enough to do reads no more, and the client waits") 
         }
     }
 }
+
+TEST_CASE("A deadline or wait that the clock does not hold is a long one") {
+    static constexpr auto forever = std::chrono::milliseconds::max();
+    const auto set = [](auto&... waits) { ((waits = forever), ...); };
+    for (const way by : {way::tcp, way::http}) {
+        test::stack all({.adjust_proxy =
+                             [&](rpch::proxy_settings& s) {
+                                 set(s.connect_wait, s.first_pdu_wait, s.pairing_wait,
+                                     s.replacement_wait, s.blocked_wait);
+                             },
+                         .adjust_server =
+                             [&](rpch::server_settings& s) {
+                                 set(s.first_pdu_wait, s.pairing_wait, s.replacement_wait,
+                                     s.blocked_wait);
+                             }});
+        auto options = all.options();
+        set(options.connect_wait, options.open_wait, options.call_deadline, options.cancel_wait,
+            options.replacement_wait, options.blocked_wait);
+        test::caller caller(all, binding_of(all, by), options);
+        REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+        rpch::call_parameters of_its_own, again, soon;
+        of_its_own.deadline = forever;
+        again.deadline = forever;
+        again.idempotent = true;
+        soon.deadline = 20ms;
+        asio::cancellation_signal stop;
+        const std::vector<std::shared_ptr<test::outcome>> calls{
+            caller.begin(probe::hold), caller.begin(probe::hold, {}, of_its_own, {}),
+            caller.begin(probe::hold, {}, again, {}),
+            caller.begin(probe::hold, {}, {}, stop.slot())};
+        REQUIRE(all.run_until([&] { return all.held.size() == calls.size(); }));
+        stop.emit(asio::cancellation_type::terminal);
+        // The timer is one for all, and goes on to the others.
+        const auto late = caller.begin(probe::hold, {}, soon, {});
+        REQUIRE(all.run_until([&] { return late->done != 0; }));
+        CHECK(late->why.code == errc::call_timeout);
+        all.run_until([] { return false; }, 50ms);
+        for (const auto& call : calls) CHECK_MESSAGE(call->done == 0, call->why.to_string());
+        for (auto& held : all.held) held.answer.respond({});
+        REQUIRE(all.run_until([&] {
+            return std::all_of(calls.begin(), calls.end(),
+                               [](const auto& call) { return call->done == 1; });
+        }));
+        for (const auto& call : calls) CHECK_MESSAGE(!call->why, call->why.to_string());
+    }
+}

@@ -42,7 +42,8 @@ struct call_identity {
 struct call_parameters {
     /// Object UUID; empty for the binding's.
     std::optional<uuid> object{};
-    /// The call is given up after it; 0 for client_options::call_deadline.
+    /// The call is given up after it; 0 for client_options::call_deadline. This, like every wait
+    /// that can be set, may be milliseconds::max(): see limits::wait_max.
     std::chrono::milliseconds deadline{0};
     /// [maybe] of IDL: the server sends no answer, and the call completes, without result, as soon
     /// as it was handed to the connection. It may get lost with the connection.

@@ -2,12 +2,14 @@
 #ifndef RPCH_TRANSPORT_EXECUTOR_HPP
 #define RPCH_TRANSPORT_EXECUTOR_HPP
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <typeinfo>
 #include <utility>
 
 #include <rpch/config.hpp>
+#include <rpch/limits.hpp>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/basic_socket_acceptor.hpp>
@@ -39,6 +41,16 @@ struct tcp {
 using clock = std::chrono::steady_clock;
 using time_point = clock::time_point;
 using timer = asio::basic_waitable_timer<clock, asio::wait_traits<clock>, strand>;
+
+/// @return a wait that somebody has set, as far as it can be added to what the clock says.
+[[nodiscard]] constexpr std::chrono::milliseconds bounded(std::chrono::milliseconds wait) noexcept {
+    return std::clamp<std::chrono::milliseconds>(wait, -limits::wait_max, limits::wait_max);
+}
+/// Bounds each of several waits where it stands.
+template <class... Waits>
+constexpr void bound(Waits&... waits) noexcept {
+    ((waits = bounded(waits)), ...);
+}
 
 namespace detail {
 /// @return the io_context behind an executor, whatever properties it was given; null for others.

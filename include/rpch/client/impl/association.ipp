@@ -47,7 +47,8 @@ class association::repeatable final : public completion {
           request_(std::move(request)),
           stub_(std::move(stub)),
           asked_(std::move(asked)) {
-        if (deadline.count() > 0) until_ = transport::clock::now() + deadline;
+        if (deadline.count() > 0)
+            until_ = transport::clock::now() + transport::bounded(deadline);
     }
 
     void complete(const failure& why, raw_answer answer) override {

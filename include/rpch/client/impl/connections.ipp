@@ -286,6 +286,8 @@ make_session(const dcerpc::string_binding& binding, client_options options, sess
         why.detail = wrong;
         return fail(why.code);
     }
+    transport::bound(options.connect_wait, options.open_wait, options.call_deadline,
+                     options.cancel_wait, options.replacement_wait, options.blocked_wait);
     if (!binding.endpoint) return make_resolving_session(group, binding, std::move(options), why);
     return make_session_on(group, binding, std::move(options), why);
 }

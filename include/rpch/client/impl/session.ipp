@@ -200,7 +200,7 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
         request.ticket->session = shared_session();
         request.ticket->call_id = *id;
     }
-    const auto own = request.parameters.deadline;
+    const auto own = transport::bounded(request.parameters.deadline);
     const auto deadline = own.count() != 0 ? own : options_.call_deadline;
     if (deadline.count() > 0) give_up_at(*id, made, transport::clock::now() + deadline);
     kick_output();

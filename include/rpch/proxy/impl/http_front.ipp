@@ -122,6 +122,8 @@ http_front::make(std::shared_ptr<transport::strand_context> context, proxy_setti
     auto shared = std::make_shared<proxy_shared>(std::move(context), seed);
     shared->rules = std::move(*rules);
     if (settings.allow_basic) shared->workers = std::make_unique<asio::thread_pool>(1);
+    transport::bound(settings.connect_wait, settings.first_pdu_wait, settings.pairing_wait,
+                     settings.replacement_wait, settings.blocked_wait);
     shared->settings = std::move(settings);
     shared->connect = route ? std::move(route) : route_of(*shared, seed);
     return std::shared_ptr<http_front>(new http_front(std::move(shared)));

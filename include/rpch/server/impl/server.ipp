@@ -42,6 +42,8 @@ class server::impl : public std::enable_shared_from_this<server::impl> {
     impl(const transport::executor& on, server_settings settings)
         : shared(std::make_shared<detail::server_shared>(
               on, detail::random_number<std::uint32_t>() | 1U)) {
+        transport::bound(settings.first_pdu_wait, settings.pairing_wait, settings.replacement_wait,
+                         settings.blocked_wait);
         shared->settings = std::move(settings);
         shared->halves = std::make_shared<transport::rendezvous>(
             shared->context, detail::random_number<std::uint64_t>(),
