@@ -1,12 +1,20 @@
 // What the logs of all roles, and a client, are told of a connection that ends: in order, or lost.
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
 
 #include "tests/support/raw_peer.hpp"
 #include "tests/support/relay.hpp"
@@ -161,4 +169,57 @@ TEST_CASE("A client that is closed in the middle of a TLS handshake leaves nothi
     io.run_for(options.connect_wait / 2);
     CHECK(io.stopped()); // out of work
     CHECK(told.code == errc::operation_aborted);
+}
+
+TEST_CASE("A client that has ended keeps its context at work for no deadline of its calls") {
+    // Handlers of its calls end it, or cancel others while they hear of the end.
+    for (const bool http : {false, true})
+        for (const bool cancels : {false, true}) {
+            CAPTURE(http);
+            CAPTURE(cancels);
+            test::stack all;
+            asio::io_context own{1};
+            const auto run_until = [&](const std::function<bool()>& done) {
+                const auto give_up = std::chrono::steady_clock::now() + 10s;
+                while (!done() && std::chrono::steady_clock::now() < give_up) {
+                    all.run_ready();
+                    own.restart();
+                    own.run_for(2ms);
+                }
+                return done();
+            };
+            auto options = all.options();
+            options.executor = own.get_executor();
+            options.call_deadline = 2h;
+            options.cancel_wait = 1h;
+            rpch::failure why;
+            auto client =
+                *rpch::client::start(http ? all.binding() : all.tcp_binding(), options, why);
+            std::optional<std::uint16_t> context;
+            client.async_bind(probe::id,
+                              [&](std::error_code, std::uint16_t number) { context = number; });
+            REQUIRE(run_until([&] { return context.has_value(); }));
+            rpch::call_parameters soon;
+            soon.deadline = 30ms;
+            int done = 0;
+            std::array<asio::cancellation_signal, 2> stop;
+            for (std::size_t i = 0; i < 2; ++i)
+                client.async_call_raw(
+                    *context, probe::hold, {}, i == 0 && !cancels ? soon : rpch::call_parameters{},
+                    asio::bind_cancellation_slot(
+                        stop[i].slot(), [&, i](std::error_code, rpch::raw_response) {
+                            ++done;
+                            if (cancels)
+                                stop[1 - i].emit(asio::cancellation_type::terminal);
+                            else
+                                client.close();
+                        }));
+            if (cancels) {
+                REQUIRE(run_until([&] { return all.held.size() == 2; }));
+                client.close();
+            }
+            REQUIRE(run_until([&] { return done == 2; }));
+            CHECK(run_until([&] { return own.stopped(); }));
+            CHECK(done == 2);
+        }
 }

@@ -219,6 +219,7 @@ RPCH_DECL void client_session::give_up_at(std::uint32_t call_id, waiting_call& c
 /// One timer for all calls, set only when its time moves forward: calls that are answered leave
 /// their entries behind, which go when their time has come.
 RPCH_DECL void client_session::arm_timer() {
+    if (ended_) return; // handlers that hear of the end cancel others, or are run by the timer
     if (give_up_.empty() || (timer_for_ && *timer_for_ <= give_up_.begin()->first)) return;
     timer_for_ = give_up_.begin()->first;
     timer_.expires_at(*timer_for_);
