@@ -8,6 +8,10 @@
 #include <string>
 #include <vector>
 
+#if defined(__GLIBC__)
+    #include <malloc.h>
+#endif
+
 #include <doctest/doctest.h>
 
 #include <rpch/dcerpc/bind_pdu.hpp>
@@ -418,3 +422,25 @@ TEST_CASE("A deadline or wait that the clock does not hold is a long one") {
         for (const auto& call : calls) CHECK_MESSAGE(!call->why, call->why.to_string());
     }
 }
+
+#if defined(__GLIBC__)
+TEST_CASE("A call that was answered leaves nothing behind until its deadline") {
+    test::stack all;
+    test::caller caller(all, all.tcp_binding());
+    REQUIRE(caller.open());
+    rpch::call_parameters late;
+    late.deadline = 1h;
+    const auto make_calls = [&](int n) {
+        for (int i = 0; i < n; ++i) {
+            const auto call = caller.begin(probe::echo, {}, late, {});
+            REQUIRE(all.run_until([&] { return call->done != 0; }));
+            REQUIRE_FALSE(call->why);
+        }
+    };
+    constexpr int calls = 2000;
+    make_calls(calls / 10); // what is kept for reuse
+    const std::size_t before = ::mallinfo2().uordblks;
+    make_calls(calls);
+    CHECK(::mallinfo2().uordblks < before + 16 * calls); // an entry has 48 bytes and more
+}
+#endif

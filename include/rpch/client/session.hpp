@@ -151,12 +151,15 @@ class client_session : public transport::context_member {
     void process(dcerpc::call_failed& event);
     void process(dcerpc::shutdown_requested&) { leaving_ = true; }
 
+    /// The ids of calls by the time at which they are given up.
+    using give_up_queue = std::multimap<transport::time_point, std::uint32_t>;
     struct waiting_call {
         completion_ptr done;
         std::uint32_t security = 0;
-        std::optional<transport::time_point> gives_up_at{};
+        std::optional<give_up_queue::iterator> gives_up{};
         bool is_cancelled = false; ///< By the caller.
     };
+    waiting_call take(std::unordered_map<std::uint32_t, waiting_call>::iterator call);
     void give_up_at(std::uint32_t call_id, waiting_call& call, transport::time_point when);
     void arm_timer();
     void on_timer();
@@ -175,7 +178,7 @@ class client_session : public transport::context_member {
     void finish(waiting_bind& bound);
     std::unordered_map<std::uint16_t, std::shared_ptr<waiting_bind>> contexts_;
     std::unordered_map<std::uint32_t, waiting_call> calls_;
-    std::multimap<transport::time_point, std::uint32_t> give_up_;
+    give_up_queue give_up_;
     transport::timer timer_;
     std::optional<transport::time_point> timer_for_;
     dcerpc::client_event_list events_;

@@ -210,14 +210,25 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
 /// Moves the time at which a call is given up, if that is earlier than it was.
 RPCH_DECL void client_session::give_up_at(std::uint32_t call_id, waiting_call& call,
                                           transport::time_point when) {
-    if (call.gives_up_at && *call.gives_up_at <= when) return;
-    call.gives_up_at = when; // an older entry of the queue finds another time here and is dropped
-    give_up_.emplace(when, call_id);
+    if (call.gives_up) {
+        if ((*call.gives_up)->first <= when) return;
+        give_up_.erase(*call.gives_up);
+    }
+    call.gives_up = give_up_.emplace(when, call_id);
     arm_timer();
 }
 
-/// One timer for all calls, set only when its time moves forward: calls that are answered leave
-/// their entries behind, which go when their time has come.
+/// Forgets a call, and when it would be given up.
+RPCH_DECL client_session::waiting_call
+client_session::take(std::unordered_map<std::uint32_t, waiting_call>::iterator call) {
+    waiting_call out = std::move(call->second);
+    calls_.erase(call);
+    if (out.gives_up) give_up_.erase(*out.gives_up);
+    return out;
+}
+
+/// One timer for all calls, set only when its time moves forward: it may find nothing to do when
+/// the call that it was set for was answered.
 RPCH_DECL void client_session::arm_timer() {
     if (ended_) return; // handlers that hear of the end cancel others, or are run by the timer
     if (give_up_.empty() || (timer_for_ && *timer_for_ <= give_up_.begin()->first)) return;
@@ -233,10 +244,9 @@ RPCH_DECL void client_session::on_timer() {
     timer_for_.reset();
     const auto now = transport::clock::now();
     while (!give_up_.empty() && give_up_.begin()->first <= now) {
-        const auto [when, call_id] = *give_up_.begin();
+        const std::uint32_t call_id = give_up_.begin()->second;
         give_up_.erase(give_up_.begin());
-        const auto found = calls_.find(call_id);
-        if (found == calls_.end() || found->second.gives_up_at != when) continue;
+        calls_.find(call_id)->second.gives_up.reset(); // who has an entry is a call that waits
         association_.abandon(call_id, events_);
     }
     process_events();
@@ -327,22 +337,19 @@ RPCH_DECL void client_session::process(dcerpc::security_ready& event) {
 RPCH_DECL void client_session::process(dcerpc::call_completed& event) {
     const auto found = calls_.find(event.call_id);
     if (found == calls_.end()) return;
-    const completion_ptr done = std::move(found->second.done);
-    const std::uint32_t security = found->second.security;
-    calls_.erase(found);
-    if (security >= has_answered_.size()) has_answered_.resize(security + 1);
-    has_answered_[security] = true;
-    done->complete({}, {std::move(event.stub), event.order});
+    const waiting_call call = take(found);
+    if (call.security >= has_answered_.size()) has_answered_.resize(call.security + 1);
+    has_answered_[call.security] = true;
+    call.done->complete({}, {std::move(event.stub), event.order});
 }
 
 RPCH_DECL void client_session::process(dcerpc::call_failed& event) {
     const auto found = calls_.find(event.call_id);
     if (found == calls_.end()) return;
-    const completion_ptr done = std::move(found->second.done);
+    const waiting_call call = take(found);
     // Nobody cancelled it, so its deadline did.
-    const bool is_late = event.error == errc::call_cancelled && !found->second.is_cancelled;
-    const bool is_others = found->second.security != security_;
-    calls_.erase(found);
+    const bool is_late = event.error == errc::call_cancelled && !call.is_cancelled;
+    const bool is_others = call.security != security_;
     const std::error_code error = is_late ? make_error_code(errc::call_timeout) : event.error;
     failure why = ended_ ? ended_ : explain(error, event.detail, event.did_not_execute);
     if (!ended_ && is_others && error == rpc_status::access_denied)
@@ -350,7 +357,7 @@ RPCH_DECL void client_session::process(dcerpc::call_failed& event) {
                         "do; the server's log may tell more";
     why.did_not_execute = event.did_not_execute;
     last_failure_ = why;
-    done->complete(why, {});
+    call.done->complete(why, {});
 }
 
 RPCH_DECL void client_session::on_ended(failure why) {
@@ -372,6 +379,7 @@ RPCH_DECL void client_session::on_context_shutdown() {
     const auto self = shared_session(); // or the handlers below may be its end
     const auto contexts = std::exchange(contexts_, {});
     const auto calls = std::exchange(calls_, {});
+    give_up_.clear();
     const auto bound = std::exchange(bound_, {});
     const auto resolver = std::exchange(resolver_, nullptr);
 }
