@@ -73,6 +73,26 @@ test::bytes fault_of(std::uint32_t call_id, rpc_status status, std::uint8_t flag
     return out;
 }
 
+/// Whose contexts cannot begin, and say what to do about it.
+class unready final : public auth::security_initiator {
+  public:
+    auth::security_provider provider() const noexcept override {
+        return auth::security_provider::kerberos;
+    }
+    result<std::unique_ptr<auth::security_context>>
+    initiate(const auth::security_options&) override {
+        return std::make_unique<context>(test::toy_rules{}, true);
+    }
+
+  private:
+    struct context final : test::toy_context {
+        using test::toy_context::toy_context;
+        result<test::bytes> step(byte_view) override { return fail(errc::no_credentials); }
+        std::string_view detail() const noexcept override { return "no ticket"; }
+        std::string_view next_step() const noexcept override { return "get a ticket"; }
+    };
+};
+
 bool holds(const std::string& text, std::string_view what) {
     return text.find(what) != std::string::npos;
 }
@@ -184,6 +204,58 @@ TEST_CASE("Level call is refused before a byte is sent, and the failure names an
     CHECK(caller.why().code == errc::bad_setting);
     CHECK(holds(caller.why().detail, "level call is one of connectionless RPC"));
     CHECK(holds(caller.why().next_step, "take level packet"));
+}
+
+TEST_CASE("The advice of a security provider goes with no later failure of another cause") {
+    using level = auth::authentication_level;
+    dcerpc::server_association_options served;
+    served.security.push_back(std::make_shared<test::toy_acceptor>());
+    test::machine_world w(test::way::tcp, served);
+    test::caller caller(w.all, w.binding(), w.all.options());
+    REQUIRE(caller.open());
+    const auto fails_as = [&](const std::shared_ptr<const call_identity>& who) {
+        call_parameters as;
+        as.identity = who;
+        const auto call = caller.begin(probe::echo, {}, as, {});
+        w.all.run_until([&] { return call->done != 0; });
+        return call->why;
+    };
+    const auto somebody = [](std::shared_ptr<auth::security_initiator> by, level at) {
+        auto who = std::make_shared<call_identity>();
+        who->security = std::move(by);
+        who->level = at;
+        return who;
+    };
+    const auto without_ticket = [&] {
+        const failure why = fails_as(somebody(std::make_shared<unready>(), level::privacy));
+        CHECK(why.code == errc::no_credentials);
+        CHECK(why.detail == "no ticket");
+        CHECK(why.next_step == "get a ticket");
+    };
+    const auto toy = std::make_shared<test::toy_initiator>();
+    for (const auto& misused : {somebody(nullptr, level::privacy), somebody(toy, level::connect)}) {
+        without_ticket();
+        const failure why = fails_as(misused);
+        CHECK(why.code == errc::bad_setting);
+        CHECK(holds(why.detail, "call_identity"));
+        CHECK(why.next_step.empty());
+    }
+    without_ticket();
+    const failure call_level = fails_as(somebody(toy, level::call));
+    CHECK(holds(call_level.detail, "level call is one of connectionless RPC"));
+    CHECK(holds(call_level.next_step, "take level packet"));
+
+    // The handshake of this one is refused, and so are later calls of the same user.
+    const auto refused = somebody(toy, level::privacy);
+    w.there.instead = [&](byte_view pdu) -> std::optional<test::bytes> {
+        if (dcerpc::peek_type(pdu) != dcerpc::pdu_type::alter_context) return std::nullopt;
+        return refusal_of(dcerpc::decode_common_header(pdu)->call_id);
+    };
+    CHECK(fails_as(refused).code == rpc_status::access_denied);
+    without_ticket();
+    const failure again = fails_as(refused);
+    CHECK(again.code == errc::authentication_failed);
+    CHECK(holds(again.next_step, "check user, password"));
 }
 
 TEST_CASE("A bind that is accepted after its security context failed ends with that failure") {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <unordered_map>
 #include <utility>
@@ -108,8 +109,9 @@ class client_session : public transport::context_member {
 
   protected:
     /// @return an error of the association for the application: who said it, and what to do.
-    [[nodiscard]] failure explain(std::error_code code, const char* detail,
-                                  bool did_not_execute) const;
+    /// @param advice  of a security provider, where it is the one that has refused.
+    [[nodiscard]] failure explain(std::error_code code, const char* detail, bool did_not_execute,
+                                  std::string_view advice = {}) const;
     [[nodiscard]] std::string after_refused_bind(std::string_view detail) const;
     [[nodiscard]] std::string after_fault(std::error_code code, bool did_not_execute) const;
     /// @return whether a bind, or the handshake that came with it, waits for the server.

@@ -191,7 +191,8 @@ class client_association {
     }
     /// @return why the machine closed, in words; "" if the error says it all. Borrowed.
     [[nodiscard]] const char* closed_detail() const noexcept { return closed_detail_; }
-    /// @return why a security provider refused last, in words; "" if none did.
+    /// @return why a security provider refused, in words, in the add_security(), on_pdu() or
+    /// write_output() that was called last; "" if none did.
     [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
     /// @return what a person can do about that; "" if nothing is known.
     [[nodiscard]] const std::string& advice() const noexcept { return advice_; }

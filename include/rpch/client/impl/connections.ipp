@@ -147,7 +147,7 @@ RPCH_DECL void tcp_session::end(std::error_code why, origin said_by, const std::
     if (link_) link_->finish();
     link_.reset();
     bind_limit_.stop();
-    failure f = explain(why, detail.c_str(), false);
+    failure f = explain(why, detail.c_str(), false, association_.advice());
     if (unanswered)
         f.next_step = "check that " + server_.to_string() +
                       " is a port for ncacn_ip_tcp, not one for ncacn_http";

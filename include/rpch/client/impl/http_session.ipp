@@ -567,7 +567,7 @@ RPCH_DECL void http_session::produce() {
     if (in_end_ && !out_may_tell()) tell_in_end();
     if (association_ended_ && !is_shut()) {
         if (noted_.detail.empty()) noted_.detail = association_.closed_detail();
-        noted_ = explain(association_ended_, noted_.detail.c_str(), false);
+        noted_ = explain(association_ended_, noted_.detail.c_str(), false, association_.advice());
         noted_.said_by = origin_of(association_ended_);
         mutable_machine().on_closed(channel::leg::out_http, association_ended_, now(), actions());
     }

@@ -60,7 +60,7 @@ client_session::bind(const interface_id& id, std::shared_ptr<bound_context> cont
     };
     if (ended_) return refuse(ended_);
     if (const auto ec = start_security())
-        return refuse(explain(ec, association_.refusal().c_str(), true));
+        return refuse(explain(ec, association_.refusal().c_str(), true, association_.advice()));
     if (options_.transfer_syntaxes.empty())
         return refuse(explain(errc::bad_setting, "no transfer syntax", true));
     auto made = std::make_shared<waiting_bind>();
@@ -106,6 +106,11 @@ RPCH_DECL result<std::uint32_t> client_session::add_security(auth::security_init
                                       .may_go_with_bind = may_go_with_bind});
 }
 
+/// @return whether there can be calls of somebody: with a verifier of his own.
+[[nodiscard]] RPCH_DECL bool is_usable(const call_identity& who) noexcept {
+    return who.security && auth::signs(who.level);
+}
+
 /// @return the security context of whoever makes a call, begun now if it is his first. It never
 /// goes with the bind, and stands behind that of the client: calls without a verifier are the
 /// bind's user's, and must not become his. For the same reason a level that puts no verifier into
@@ -113,7 +118,7 @@ RPCH_DECL result<std::uint32_t> client_session::add_security(auth::security_init
 RPCH_DECL result<std::uint32_t>
 client_session::security_for(const std::shared_ptr<const call_identity>& who) {
     if (const auto known = known_security(who)) return *known;
-    if (!who->security || !auth::signs(who->level)) return fail(errc::bad_setting);
+    if (!is_usable(*who)) return fail(errc::bad_setting);
     if (const auto ec = start_security()) return fail(ec);
     const auto id = add_security(*who->security, who->level,
                                  who->target.empty() ? options_.rpc_target : who->target, false);
@@ -175,11 +180,14 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
     }
     const auto security = security_for(request.parameters.identity);
     if (!security) {
-        const bool is_misused = security.error() == errc::bad_setting;
-        const char* const said = is_misused ? "call_identity: a mechanism is needed, and the level "
-                                              "packet, integrity or privacy"
-                                            : association_.refusal().c_str();
-        done->complete_later(explain(security.error(), said, true));
+        const bool is_misused = !is_usable(*request.parameters.identity);
+        done->complete_later(
+            is_misused ? explain(security.error(),
+                                 "call_identity: a mechanism is needed, and the level packet, "
+                                 "integrity or privacy",
+                                 true)
+                       : explain(security.error(), association_.refusal().c_str(), true,
+                                 association_.advice()));
         return 0;
     }
     options.security = *security;
@@ -385,7 +393,7 @@ RPCH_DECL void client_session::on_context_shutdown() {
 }
 
 RPCH_DECL failure client_session::explain(std::error_code code, const char* detail,
-                                          bool did_not_execute) const {
+                                          bool did_not_execute, std::string_view advice) const {
     failure why;
     why.code = code;
     why.detail = detail;
@@ -398,11 +406,11 @@ RPCH_DECL failure client_session::explain(std::error_code code, const char* deta
                code == errc::account_locked || code == errc::bad_security_token ||
                code == errc::security_downgrade) {
         why.said_by = origin::security;
-        why.next_step = association_.advice();
+        why.next_step = advice;
         if (why.next_step.empty())
             why.next_step = "check user, password, principal name and what the server offers";
     } else if (code == errc::bad_setting)
-        why.next_step = association_.advice();
+        why.next_step = advice;
     else if (code.category() == rpc_status_category()) {
         why.said_by = origin::fault;
         why.next_step = after_fault(code, did_not_execute);

@@ -55,6 +55,8 @@ RPCH_DECL result<std::uint32_t> client_association::add_security(security_reques
     using level = auth::authentication_level;
     if (state_ == state::closed) return fail(closed_with_);
     if (shutdown_) return fail(errc::association_closed);
+    refusal_.clear();
+    advice_.clear();
     if (request.level == level::call) {
         refusal_ = "level call is one of connectionless RPC, and no PDU of a connection carries it";
         advice_ = "take level packet, which signs each PDU, or a higher one";
@@ -150,6 +152,8 @@ RPCH_DECL void client_association::close(std::error_code why, client_event_list&
 
 RPCH_DECL std::error_code client_association::on_pdu(byte_view pdu, client_event_list& out) {
     if (state_ == state::closed) return closed_with_;
+    refusal_.clear();
+    advice_.clear();
     const std::error_code ec = dispatch(pdu, out);
     if (ec) close(ec, out);
     return ec;
@@ -516,9 +520,13 @@ RPCH_DECL std::size_t client_association::write_output(byte_span out) {
     call& c = *calls_.find(next->id);
     if (fragment.auth) {
         const std::size_t head = request_header_bytes + (fragment.object ? object_uuid_bytes : 0);
-        output_error_ = detail::protect(find_security(c.options.security)->slot, header_signing_,
-                                        out.first(n), head);
-        if (output_error_) return 0;
+        detail::security_slot& slot = find_security(c.options.security)->slot;
+        output_error_ = detail::protect(slot, header_signing_, out.first(n), head);
+        if (output_error_) {
+            refusal_ = slot.context->detail();
+            advice_ = slot.context->next_step();
+            return 0;
+        }
     }
     if (c.at == call_state::queued) {
         c.at = call_state::sending;
