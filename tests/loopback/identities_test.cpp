@@ -1,7 +1,9 @@
 // Calls of several users on one connection: a security context each, [MS-RPCE] 3.3.1.5.4.
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -11,6 +13,7 @@
 #include "tests/support/ntlm_client.hpp"
 #include "tests/support/relay.hpp"
 #include "tests/support/stack.hpp"
+#include "tests/support/toy_security.hpp"
 
 namespace {
 
@@ -200,4 +203,28 @@ TEST_CASE("A user who is refused does not take the second attempts of others alo
     REQUIRE(all.run_until([&] { return hers->done == 1; }));
     CHECK_FALSE(hers->why);
     CHECK(between.connections() == 2);
+}
+
+TEST_CASE("A call that is refused before it is sent begins no handshake of its identity") {
+    // Which might fail, and end the connection for the calls of others.
+    test::stack all(with_users());
+    test::caller caller(all, all.tcp_binding());
+    REQUIRE(caller.open());
+    const auto who = std::make_shared<rpch::call_identity>();
+    const auto toy = std::make_shared<test::toy_initiator>();
+    who->security = toy;
+    rpch::call_parameters as_toy;
+    as_toy.identity = who;
+    std::error_code said;
+    bool done = false;
+    const auto unknown = static_cast<std::uint16_t>(caller.context() + 1);
+    caller.connection().async_call_raw(unknown, probe::echo, {}, as_toy,
+                                       [&](std::error_code ec, rpch::raw_response) {
+                                           said = ec;
+                                           done = true;
+                                       });
+    REQUIRE(all.run_until([&] { return done; }));
+    CHECK(said == errc::bad_context_id);
+    CHECK(toy->asked.empty());
+    CHECK_FALSE(caller.call(probe::echo)->why);
 }

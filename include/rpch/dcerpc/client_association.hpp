@@ -127,6 +127,10 @@ class client_association {
     ///         not agree to several (bind_feature::security_context_multiplexing); errc::too_many
     ///         above limits::security_contexts_max; the closing error once closed.
     [[nodiscard]] result<std::uint32_t> add_security(security_request request);
+    /// @return why begin_call() would refuse the call, whatever its security: for who begins a
+    /// security context for it. Nothing if it would not.
+    [[nodiscard]] std::error_code refuses_call(const call_options& call,
+                                               std::size_t stub_bytes) const noexcept;
     /// Starts a call; answered by exactly one call_completed or call_failed, unless it is a maybe
     /// call. It waits for its contexts where they are not ready yet. On error nothing is kept.
     /// @param stub  owned from here on; sent as little-endian data.

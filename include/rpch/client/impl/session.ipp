@@ -178,6 +178,10 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
         done->complete_later(explain(errc::call_cancelled, "cancelled before it was sent", true));
         return 0;
     }
+    if (const auto ec = association_.refuses_call(options, stub.size())) {
+        done->complete_later(explain(ec, "", true));
+        return 0;
+    }
     const auto security = security_for(request.parameters.identity);
     if (!security) {
         const bool is_misused = !is_usable(*request.parameters.identity);

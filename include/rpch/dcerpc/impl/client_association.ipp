@@ -26,16 +26,20 @@ client_association::add_context(const interface_id& interface,
     return static_cast<std::uint16_t>(contexts_.size() - 1);
 }
 
+RPCH_DECL std::error_code client_association::refuses_call(const call_options& options,
+                                                           std::size_t stub_bytes) const noexcept {
+    if (state_ == state::closed) return closed_with_;
+    if (shutdown_) return errc::association_closed;
+    if (options.context >= contexts_.size()) return errc::bad_context_id;
+    if (contexts_[options.context].at == context_state::refused) return errc::context_refused;
+    if (calls_.size() >= options_.limits.calls_max) return errc::too_many;
+    if (stub_bytes > options_.limits.call_bytes_max) return errc::too_large;
+    return {};
+}
+
 RPCH_DECL result<std::uint32_t> client_association::begin_call(const call_options& options,
                                                                std::vector<std::byte> stub) {
-    if (state_ == state::closed) return fail(closed_with_);
-    if (shutdown_) return fail(errc::association_closed);
-    if (options.context >= contexts_.size()) return fail(errc::bad_context_id);
-    context& on = contexts_[options.context];
-    if (on.at == context_state::refused) return fail(errc::context_refused);
-    if (calls_.size() >= options_.limits.calls_max) return fail(errc::too_many);
-    if (stub.size() > options_.limits.call_bytes_max) return fail(errc::too_large);
-
+    if (const auto ec = refuses_call(options, stub.size())) return fail(ec);
     if (options.security != 0) {
         const security_entry* s = find_security(options.security);
         if (s == nullptr) return fail(errc::bad_context_id);
