@@ -57,8 +57,9 @@ test::bytes rejection_of(std::uint32_t call_id, dcerpc::provider_reason reason) 
     dcerpc::bind_ack ack;
     ack.header = {.flags = whole, .call_id = call_id};
     ack.max_xmit_frag = ack.max_recv_frag = 5840;
-    ack.results.push_back(
-        {dcerpc::context_answer::provider_rejection, static_cast<std::uint16_t>(reason), {}});
+    for (int i = 0; i < 2; ++i) // enough for whoever asks for both syntaxes
+        ack.results.push_back(
+            {dcerpc::context_answer::provider_rejection, static_cast<std::uint16_t>(reason), {}});
     test::bytes out(encoded_size(ack));
     out.resize(encode_bind_ack(ack, out, dcerpc::pdu_type::bind_ack));
     return out;
@@ -106,6 +107,8 @@ TEST_CASE("What to do about a refused bind depends on the reason of the server")
         std::function<test::bytes(std::uint32_t call_id)> by;
         std::string_view next_step;
         std::optional<auth::security_provider> with = auth::security_provider::ntlm;
+        bool asks_for_both = false; ///< NDR and NDR64.
+        std::uint32_t joins = 0;    ///< An association group.
     };
     const auto nak = [](reason r) { return [r](std::uint32_t id) { return nak_of(id, r); }; };
     const auto reject = [](provider_reason r) {
@@ -121,6 +124,9 @@ TEST_CASE("What to do about a refused bind depends on the reason of the server")
         {nak(reason::local_limit_exceeded), "a limit of the server"},
         {nak(reason::not_specified), "check the interface UUID"},
         {reject(provider_reason::transfer_syntaxes_not_supported), "--transfer-syntax", nobody},
+        {reject(provider_reason::transfer_syntaxes_not_supported), "neither in NDR nor in NDR64",
+         nobody, true},
+        {nak(reason::not_specified), "the association group may be gone", nobody, false, 7},
         {reject(provider_reason::abstract_syntax_not_supported), "check the interface", nobody},
         {reject(provider_reason::local_limit_exceeded), "a limit of the server", nobody},
     };
@@ -131,6 +137,9 @@ TEST_CASE("What to do about a refused bind depends on the reason of the server")
         if (each.with)
             options.rpc_security =
                 std::make_shared<test::toy_initiator>(test::toy_rules{.provider = *each.with});
+        if (each.asks_for_both)
+            options.transfer_syntaxes = {ndr::transfer_syntax::ndr20, ndr::transfer_syntax::ndr64};
+        options.association_group.id = each.joins;
         w.there.instead = [&](byte_view pdu) -> std::optional<test::bytes> {
             return each.by(dcerpc::decode_common_header(pdu)->call_id);
         };

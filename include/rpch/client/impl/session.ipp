@@ -441,6 +441,12 @@ RPCH_DECL std::string client_session::after_refused_bind(std::string_view detail
     if (detail.ends_with("local_limit_exceeded"))
         return "a limit of the server is reached: try again when it has fewer connections, or "
                "have the limit raised";
+    if (detail == name(reason::not_specified) && options_.association_group.id != 0)
+        return "the association group may be gone, with the last of its connections, or be of "
+               "another machine: connect without it (association_group)";
+    if (detail == "proposed_transfer_syntaxes_not_supported" &&
+        options_.transfer_syntaxes.size() > 1)
+        return "the server has the interface, but neither in NDR nor in NDR64";
     if (detail == "proposed_transfer_syntaxes_not_supported")
         return "the server has the interface and not this transfer syntax: try the other of NDR "
                "and NDR64 (--transfer-syntax)";
