@@ -169,3 +169,22 @@ TEST_CASE("A successor that cannot be opened at once is tried again") {
     CHECK(f.count("IN channel", "replaced at") >= 3);
     CHECK(f.count_ends() == 0);
 }
+
+TEST_CASE("What was wrong with a successor that is tried again explains no later end") {
+    farm f({.window = 16 * 1024}, 1);
+    test::relay between(f.all->io, f.ports[0]);
+    auto options = f.options();
+    options.replace_in_below = short_lifetime - 20'000;
+    options.blocked_wait = std::chrono::milliseconds(300);
+    test::caller caller(*f.all, f.binding(between.port()), options);
+    REQUIRE_MESSAGE(caller.open(), f.logs());
+    between.stop_accepting();
+    for (int i = 0; i < 10; ++i)
+        REQUIRE_FALSE(caller.call(test::probe::echo, test::pattern(4000))->why);
+    f.all->run_until([] { return false; },
+                     std::chrono::milliseconds(100)); // the successor is refused meanwhile
+    between.pause(true);
+    const auto blocked = caller.call(test::probe::echo, test::pattern(60'000));
+    CHECK(blocked->why.code == rpch::errc::flow_control_stalled);
+    CHECK_MESSAGE(blocked->why.detail.empty(), blocked->why.to_string());
+}

@@ -173,7 +173,6 @@ class channel_driver : public link_owner,
         links_[index(which)].reset();
         machine_.on_closed(which, why, now_, actions_);
         perform(nullptr);
-        detail_.clear(); // the machine may live on: this explains no later end
         settle();
     }
     std::shared_ptr<link_owner> keep_alive() override { return this->shared_from_this(); }
@@ -267,6 +266,7 @@ class channel_driver : public link_owner,
         }
         settling_ = busy_ = false;
         if (shut_) return;
+        detail_.clear(); // the machine lives on: what an event has told explains no later end
         arm_timer();
         settled();
         end_event();

@@ -206,6 +206,7 @@ RPCH_DECL void http_session::logon_failed(channel::leg which, std::error_code wh
                ": " + here.logon->detail());
     noted_.next_step = here.logon->next_step();
     protocol_error(which, why);
+    if (!machine().ended_with()) noted_ = {}; // a successor, which is tried again
 }
 
 /// A request that only carries authentication: the channel's method, and no body.
