@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -388,6 +389,41 @@ TEST_CASE("An idempotent call opens a connection if none is left, and is made tw
         CHECK(caller.call(probe::echo)->why);
         CHECK(caller.connection().connections() == 0);
     }
+}
+
+TEST_CASE("An idempotent call goes to a new group when the one that was joined has ended") {
+    rpch::call_parameters again;
+    again.idempotent = true;
+    for (const way by : {way::tcp, way::http})
+        for (const bool is_gone : {true, false}) {
+            CAPTURE(is_gone);
+            world w(by);
+            std::optional<test::caller> other(std::in_place, w.all, w.binding(), w.options(1));
+            REQUIRE(other->open());
+            const std::size_t per_way = by == way::tcp ? 1 : 2;
+            auto options = w.options(1);
+            options.association_group = other->connection().association_group();
+            test::caller caller(w.all, w.binding(), options);
+            REQUIRE(caller.open());
+            if (is_gone) {
+                other.reset();
+                REQUIRE(w.all.run_until([&] { return w.all.server->connections() == per_way; }));
+            }
+            const auto saved = caller.begin(probe::hold, test::pattern(9), again, {});
+            REQUIRE(w.all.run_until([&] { return w.all.held.size() == 1; }));
+            w.between.reset(per_way);
+            REQUIRE(w.all.run_until([&] { return w.all.held.size() == 2 || saved->done != 0; }));
+            w.answer();
+            REQUIRE(w.wait_for({saved}));
+            CHECK_MESSAGE(!saved->why, saved->why.to_string());
+            CHECK(saved->done == 1);
+            CHECK(saved->stub == test::pattern(9));
+            const auto group = caller.connection().association_group().id;
+            CHECK((group == options.association_group.id) == !is_gone);
+            CHECK(w.all.server->association_groups() == 1);
+            // In that one it stays.
+            CHECK_FALSE(caller.call(probe::echo)->why);
+        }
 }
 
 TEST_CASE("An idempotent call is not made again when it was cancelled, late, answered or closed") {

@@ -98,6 +98,7 @@ class association : public std::enable_shared_from_this<association> {
     failure last_failure_;                 ///< Of those that are no members any more.
     transport::time_point not_before_{};   ///< The next attempt at a further connection.
     bool is_closed_ = false;
+    bool is_joined_group_gone_ = false; ///< client_options::association_group, after it was joined.
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

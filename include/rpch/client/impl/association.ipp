@@ -47,58 +47,62 @@ class association::repeatable final : public completion {
           request_(std::move(request)),
           stub_(std::move(stub)),
           asked_(std::move(asked)) {
-        if (deadline.count() > 0)
-            until_ = transport::clock::now() + transport::bounded(deadline);
+        if (deadline.count() > 0) until_ = transport::clock::now() + transport::bounded(deadline);
     }
 
     void complete(const failure& why, raw_answer answer) override {
         const auto owner = owner_.lock();
-        if (!why || !owner || owner->is_closed_ || !is_lost())
-            return asked_->complete(why, std::move(answer));
+        if (!why || !owner || owner->is_closed_ || !may_be_made_again(*owner, why))
+            return asked_->complete(of_all(why), std::move(answer));
         if (until_) {
             request_.parameters.deadline =
                 std::chrono::ceil<std::chrono::milliseconds>(*until_ - transport::clock::now());
-            if (request_.parameters.deadline.count() <= 0) return asked_->complete(why, {});
+            if (request_.parameters.deadline.count() <= 0) return asked_->complete(of_all(why), {});
         }
-        owner->call_again(request_, std::move(stub_),
-                          std::make_unique<second>(why.did_not_execute, std::move(asked_)));
+        auto next = std::make_unique<repeatable>(*this, why.did_not_execute, *owner);
+        const call_request request = next->request_;
+        auto stub = next->is_last_ ? std::move(next->stub_) : next->stub_;
+        owner->call_again(request, std::move(stub), std::move(next));
     }
-    void complete_later(const failure& why) override { asked_->complete_later(why); }
+    void complete_later(const failure& why) override { asked_->complete_later(of_all(why)); }
+
+    /// The next attempt.
+    repeatable(repeatable& before, bool did_not_execute, const association& owner)
+        : owner_(before.owner_),
+          request_(before.request_),
+          stub_(std::move(before.stub_)),
+          asked_(std::move(before.asked_)),
+          until_(before.until_),
+          is_first_(false),
+          is_last_(owner.options_.association_group.id == 0 || owner.is_joined_group_gone_),
+          did_not_execute_(before.did_not_execute_ && did_not_execute) {}
 
   private:
-    /// The attempt after which there is no other.
-    class second final : public completion {
-      public:
-        second(bool first_did_not_execute, completion_ptr asked)
-            : first_did_not_execute_(first_did_not_execute), asked_(std::move(asked)) {}
-        void complete(const failure& why, raw_answer answer) override {
-            asked_->complete(both(why), std::move(answer));
-        }
-        void complete_later(const failure& why) override { asked_->complete_later(both(why)); }
-
-      private:
-        [[nodiscard]] failure both(failure why) const {
-            why.did_not_execute = why.did_not_execute && first_did_not_execute_;
-            return why;
-        }
-        bool first_did_not_execute_;
-        completion_ptr asked_;
-    };
-
-    /// @return whether the connection was in use and has ended, and the caller still wants to know.
-    /// One that never was open fails for a reason that another would have as well.
-    [[nodiscard]] bool is_lost() const {
+    /// @return whether the caller still wants to know, and the connection was in use and has ended:
+    /// one that never was open fails for a reason that another would have as well. Unless it was to
+    /// join a group that has ended meanwhile: then another one begins a new group.
+    [[nodiscard]] bool may_be_made_again(const association& owner, const failure& why) const {
+        if (request_.ticket && request_.ticket->is_cancelled) return false;
+        if (!is_first_)
+            return why.code == errc::bind_refused && !is_last_ && owner.is_joined_group_gone_;
         const auto at = at_.lock();
-        return at && at->is_ended() && at->is_proven(request_.parameters.identity) &&
-               !(request_.ticket && request_.ticket->is_cancelled);
+        return at && at->is_ended() && at->is_proven(request_.parameters.identity);
+    }
+    /// @return a failure of the last attempt as one of all of them.
+    [[nodiscard]] failure of_all(failure why) const {
+        why.did_not_execute = why.did_not_execute && did_not_execute_;
+        return why;
     }
 
     std::weak_ptr<association> owner_;
-    std::weak_ptr<client_session> at_;
+    std::weak_ptr<client_session> at_; ///< Of the first attempt.
     call_request request_;
     std::vector<std::byte> stub_;
     completion_ptr asked_;
     std::optional<transport::time_point> until_{};
+    bool is_first_ = true;
+    bool is_last_ = false;        ///< There is no group left that could be gone.
+    bool did_not_execute_ = true; ///< The attempts before.
 };
 
 /// @return the port that a server told for further connections; nothing if it is none.
@@ -248,6 +252,11 @@ RPCH_DECL void association::on_bound(const client_session* at, std::uint16_t con
     const auto session = found->session;
     if (is_settled) hold_group(); // members may change
     if (!is_lost) return;
+    // The group of others has ended with the last of its connections; the next one begins another.
+    using reason = dcerpc::bind_reject_reason;
+    if (why.code == errc::bind_refused && why.detail == name(reason::not_specified) &&
+        connections() == 0)
+        is_joined_group_gone_ = true;
     // A further connection that does not open, whose server refuses the group (a bind_nak, [C706]
     // 12.6.4.5) or the user: go on with what there is.
     not_before_ = transport::clock::now() + limits::further_connection_wait;
@@ -324,7 +333,8 @@ RPCH_DECL void association::open_further() {
     association_group ours = group();
     if (taking != 0 && (ours.id == 0 || now < not_before_)) return;
     // The last connection that ends takes the group along, but for the connections of others.
-    if (ours.id == 0 || connections() == 0) ours.id = options_.association_group.id;
+    if (ours.id == 0 || connections() == 0)
+        ours.id = is_joined_group_gone_ ? 0 : options_.association_group.id;
     dcerpc::string_binding where = binding_;
     // [MS-RPCE] 3.3.1.5.5 takes the meaning from the secondary address, and Windows ignores it.
     if (options_.use_secondary_address && where.sequence != dcerpc::protocol_sequence::ncacn_http)
