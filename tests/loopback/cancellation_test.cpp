@@ -304,6 +304,46 @@ TEST_CASE("Calls above the limits of their interface are refused unexecuted, the
     CHECK_FALSE(one.call(probe::echo, {})->why);
 }
 
+TEST_CASE("What a handler gives on_cancel may hold the call: it goes when the call is answered") {
+    constexpr std::uint16_t careful = 40, late = 41;
+    std::vector<std::weak_ptr<rpch::call_state>> begun;
+    test::stack all({.prepare_server = [&](rpch::server& server) {
+        server.limit_calls(probe::id, 1);
+        server.handle_raw(probe::id, careful,
+                          [&](rpch::call_context& call, std::vector<std::byte> stub,
+                              rpch::core::byte_order, rpch::responder answer) {
+                              begun.push_back(call.state());
+                              call.on_cancel([call] { static_cast<void>(call.call_id()); });
+                              all.held.push_back({std::move(stub), std::move(answer), call});
+                          });
+        server.handle_raw(probe::id, late,
+                          [&](rpch::call_context& call, std::vector<std::byte> stub,
+                              rpch::core::byte_order, rpch::responder answer) {
+                              begun.push_back(call.state());
+                              answer.respond(std::move(stub));
+                              call.on_cancel([call] { static_cast<void>(call.call_id()); });
+                          });
+    }});
+    for (const way by : {way::tcp, way::http}) {
+        test::caller caller(all, binding_of(all, by));
+        REQUIRE(caller.open());
+        for (const bool by_fault : {false, true}) {
+            const auto call = caller.begin(careful);
+            REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+            if (by_fault)
+                all.held[0].answer.fault(rpc_status::access_denied);
+            else
+                all.held[0].answer.respond({});
+            all.held.clear();
+            REQUIRE(all.run_until([&] { return call->done != 0; }));
+            CHECK(begun.back().expired());
+        }
+        CHECK_FALSE(caller.call(late)->why);
+        CHECK(begun.back().expired());
+        CHECK_FALSE(caller.call(probe::echo)->why); // there is room for it
+    }
+}
+
 TEST_CASE(
     "Requests that are not whole count for the limit of their interface, until they are gone") {
     constexpr std::uint8_t first = dcerpc::pfc::first_frag;

@@ -63,7 +63,7 @@ class call_state {
     [[nodiscard]] bool is_cancelled() const noexcept { return cancelled_; }
     void on_cancel(std::function<void()> then) {
         if (cancelled_) return then();
-        then_ = std::move(then);
+        if (!over_) then_ = std::move(then);
     }
     [[nodiscard]] asio::cancellation_slot slot() noexcept { return signal_.slot(); }
     /// On the strand, once or several times.
@@ -72,11 +72,18 @@ class call_state {
         signal_.emit(asio::cancellation_type::terminal);
         if (const auto then = std::exchange(then_, nullptr)) then();
     }
+    /// Nobody is to be told any more. What was to tell may hold a call_context, and with it this:
+    /// neither would ever go. On the strand.
+    void end() {
+        over_ = true;
+        static_cast<void>(std::exchange(then_, nullptr));
+    }
 
   private:
     std::atomic<bool> cancelled_{false};
     asio::cancellation_signal signal_;
     std::function<void()> then_;
+    bool over_ = false; // was answered, or its connection is no more
     std::shared_ptr<call_usage> usage_;
     dcerpc::detail::held_stubs stub_;
 };
@@ -123,8 +130,9 @@ class call_context {
     /// rpc_status::nca_fault_cancel. Thread-safe.
     [[nodiscard]] bool is_cancelled() const noexcept { return state_ && state_->is_cancelled(); }
     /// Has `then` called, on the server's strand, when is_cancelled() becomes true; at once if it
-    /// is. Replaces what was given before. On the strand. Coroutine handlers need none: what they
-    /// wait for is cancelled (asio::cancellation_type::terminal).
+    /// is. Replaces what was given before, and goes when the call is answered. On the strand.
+    /// Coroutine handlers need none: what they wait for is cancelled
+    /// (asio::cancellation_type::terminal).
     void on_cancel(std::function<void()> then) {
         if (state_) state_->on_cancel(std::move(then));
     }

@@ -15,6 +15,7 @@ RPCH_DECL served_calls::served_calls(std::shared_ptr<served_interfaces> shared,
 
 RPCH_DECL served_calls::~served_calls() {
     association_.close(errc::operation_aborted);
+    for (const auto& [id, each] : std::exchange(running_, {})) each.state->end();
     run_down();
 }
 
@@ -99,7 +100,9 @@ RPCH_DECL void served_calls::forget(std::uint32_t call_id) {
     const auto found = running_.find(call_id);
     if (found == running_.end()) return;
     executing_bytes_ -= found->second.bytes;
+    const auto state = std::move(found->second.state); // what goes with it may answer other calls
     running_.erase(found);
+    state->end();
 }
 
 RPCH_DECL void served_calls::respond(std::uint32_t call_id, std::vector<std::byte> stub) {
