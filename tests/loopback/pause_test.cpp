@@ -11,6 +11,10 @@
 #include <rpch/dcerpc/bind_pdu.hpp>
 #include <rpch/dcerpc/call_pdu.hpp>
 
+#include <asio/error.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/write.hpp>
+
 #include "tests/support/raw_peer.hpp"
 #include "tests/support/stack.hpp"
 
@@ -126,6 +130,77 @@ TEST_CASE("A connection that is left unread and makes no progress ends after blo
     CHECK(all.run_until([&] { return all.server->connections() == 0; }, 10s));
     all.held[0].answer.respond({}); // too late, and harmless
     all.run_ready();
+}
+
+TEST_CASE(
+    "A client that takes no answers is ended after blocked_wait, and what they held is free") {
+    constexpr auto blocked_wait = 400ms;
+    constexpr std::size_t room = 1000;
+    test::stack all(
+        {.adjust_server =
+             [blocked_wait](rpch::server_settings& s) {
+                 s.pending_bytes_max = std::size_t{64} << 20; // requests are read
+                 s.blocked_wait = blocked_wait;
+             },
+         .prepare_server = [](rpch::server& s) { s.limit_calls(probe::id, 10, room); }});
+    test::caller other(all, all.tcp_binding());
+    REQUIRE(other.open());
+    const auto echo = [&] { return other.call(probe::echo, test::pattern(room))->why.code; };
+    asio::ip::tcp::socket client(all.io); // that never reads
+    client.open(asio::ip::tcp::v4());
+    client.set_option(asio::socket_base::receive_buffer_size(4096));
+    client.connect({asio::ip::address_v4::loopback(), all.tcp_port});
+    const auto send = [&](const bytes& pdu) { asio::write(client, asio::buffer(pdu)); };
+    send(bind_of_probe());
+    send(request(2, probe::hold, 0));
+    send(request(3, probe::hold, 0));
+    REQUIRE(all.run_until([&] { return all.held.size() == 2; }));
+    CHECK_FALSE(echo());
+    // More than the system's buffers take.
+    all.held[0].answer.respond(bytes(std::size_t{32} << 20));
+    const auto begun = std::chrono::steady_clock::now();
+    CHECK(echo() == rpch::rpc_status::nca_server_too_busy);
+    const auto has_stalled = [&] {
+        return all.server_said(make_error_code(errc::flow_control_stalled).message());
+    };
+    CHECK_FALSE(all.run_until(has_stalled, blocked_wait / 2));
+    all.held[1].answer.respond({}); // no progress
+    CHECK(all.run_until(has_stalled, 10s));
+    all.held.clear();
+    CHECK(std::chrono::steady_clock::now() - begun >= blocked_wait);
+    CHECK_FALSE(echo());
+}
+
+TEST_CASE("A client that takes its answers slowly keeps its connection") {
+    constexpr auto blocked_wait = 600ms;
+    constexpr std::size_t size = std::size_t{64} << 20; // much more than the buffers take
+    constexpr std::size_t at_a_time = std::size_t{4} << 20;
+    test::stack all(soon_full(blocked_wait));
+    asio::ip::tcp::socket client(all.io);
+    client.connect({asio::ip::address_v4::loopback(), all.tcp_port});
+    asio::write(client, asio::buffer(bind_of_probe()));
+    asio::write(client, asio::buffer(request(2, probe::hold, 0)));
+    REQUIRE(all.run_until([&] { return all.held.size() == 1; }));
+    all.held[0].answer.respond(bytes(size));
+    all.held.clear();
+    client.non_blocking(true);
+    bytes taken(at_a_time);
+    std::size_t heard = 0;
+    const auto begun = std::chrono::steady_clock::now();
+    while (heard < size) {
+        all.run_until([] { return false; }, blocked_wait / 6);
+        for (std::size_t now = 0; now < at_a_time && heard < size;) {
+            std::error_code ec;
+            const std::size_t n = client.read_some(asio::buffer(taken), ec);
+            if (ec && ec != asio::error::would_block) FAIL("the connection was ended");
+            now += n;
+            heard += n;
+            if (n == 0) all.run_until([&] { return client.available() != 0; }, 1ms);
+        }
+    }
+    CHECK(std::chrono::steady_clock::now() - begun >= blocked_wait);
+    all.run_until([] { return false; }, blocked_wait * 3 / 2); // nothing waits any more
+    CHECK(all.server->connections() == 1);
 }
 
 TEST_CASE("Requests that waited are taken one after the other, not one within the other") {

@@ -50,9 +50,9 @@ struct server_settings {
     std::uint64_t replace_out_below = 0;
     /// A replacement of a channel that takes longer ends the virtual connection.
     std::chrono::milliseconds replacement_wait = limits::replacement_wait;
-    /// So long may answers wait for a client that acknowledges nothing. Over ncacn_ip_tcp: so long
-    /// may requests wait because of `pending_bytes_max` while no call is answered and no answer
-    /// taken; the connection is ended then, and its calls are cancelled.
+    /// So long may answers wait for a client that acknowledges nothing, or over ncacn_ip_tcp takes
+    /// nothing; there, so long may also requests wait because of `pending_bytes_max` while no call
+    /// is answered and no answer taken. The connection is ended then, and its calls are cancelled.
     std::chrono::milliseconds blocked_wait = limits::blocked_wait;
     /// TCP connections at the same time; more are closed at once.
     std::size_t connections_max = 20'000;

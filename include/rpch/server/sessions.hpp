@@ -111,8 +111,8 @@ class tcp_connection final : public transport::link_owner,
     void watch_setup();
     [[nodiscard]] std::error_code write_output();
     void pause();
-    void watch_pause();
-    void on_pause_timer();
+    void watch_stall();
+    void on_stall_timer();
     void note_progress();
     void finish(std::error_code why, const std::string& detail = {});
     void closed(std::error_code why);
@@ -122,12 +122,14 @@ class tcp_connection final : public transport::link_owner,
     served_calls calls_;
     std::shared_ptr<transport::link> link_;
     transport::state_limit setup_limit_; // while a bind or a leg of a handshake is still to come
-    transport::timer pause_timer_;
-    transport::time_point progress_{}; // of a pause: a call was answered, or an answer written
+    transport::timer stall_timer_;       // of pauses, and of output that waits
+    transport::time_point progress_{};   // of a pause: a call was answered, or an answer written
+    transport::time_point taken_{};      // of output that waits: since when, or some of it written
     connection_count count_;
     bool busy_ = false;
-    bool paused_ = false;   // the calls have enough to do
-    bool watching_ = false; // the timer of pauses runs
+    bool paused_ = false;       // the calls have enough to do
+    bool output_waits_ = false; // for a client that takes none
+    bool watching_ = false;     // the timer runs
 };
 
 } // namespace rpch::inline RPCH_ABI::detail

@@ -123,7 +123,7 @@ RPCH_DECL tcp_connection::tcp_connection(std::shared_ptr<server_shared> shared,
     : shared_(std::move(shared)),
       calls_(shared_->interfaces, {protocol_sequence::ncacn_ip_tcp, std::move(client_address), 0}),
       setup_limit_(shared_->context->on),
-      pause_timer_(shared_->context->on),
+      stall_timer_(shared_->context->on),
       count_(shared_) {
     calls_.association().set_origin(calls_.info().client_address);
     shared_->live.insert(this);
@@ -163,6 +163,7 @@ RPCH_DECL void tcp_connection::on_input(transport::link&) { work(true); }
 
 RPCH_DECL void tcp_connection::on_writable(transport::link&) {
     note_progress();
+    taken_ = transport::clock::now();
     send();
 }
 
@@ -228,41 +229,49 @@ RPCH_DECL std::error_code tcp_connection::write_output() {
         link_->flush();
         if (link_->output_pending() || !calls_.has_output()) break;
     }
+    const bool waited = std::exchange(output_waits_, link_ && link_->output_pending());
+    if (output_waits_ && !waited) {
+        taken_ = transport::clock::now();
+        watch_stall();
+    }
     return {};
 }
 
-/// How often is looked after a client that is not read.
-inline constexpr std::chrono::milliseconds pause_look{500};
+/// How often is looked after a client that is not read, or takes no answers.
+inline constexpr std::chrono::milliseconds stall_look{500};
 
 RPCH_DECL void tcp_connection::pause() {
     paused_ = true;
     link_->want_input(false);
     note_progress();
-    watch_pause();
+    watch_stall();
 }
 
 RPCH_DECL void tcp_connection::note_progress() {
     if (paused_) progress_ = transport::clock::now();
 }
 
-RPCH_DECL void tcp_connection::watch_pause() {
+RPCH_DECL void tcp_connection::watch_stall() {
     if (std::exchange(watching_, true)) return;
-    pause_timer_.expires_after(
-        std::min<std::chrono::milliseconds>(pause_look, shared_->settings.blocked_wait));
+    stall_timer_.expires_after(
+        std::min<std::chrono::milliseconds>(stall_look, shared_->settings.blocked_wait));
     // Nothing else may hold a connection that is neither read nor written.
-    pause_timer_.async_wait([self = shared_from_this()](std::error_code ec) {
-        if (!ec) self->on_pause_timer();
+    stall_timer_.async_wait([self = shared_from_this()](std::error_code ec) {
+        if (!ec) self->on_stall_timer();
     });
 }
 
 /// The requests behind which a client has ended are not executed: nobody waits for the answers.
-RPCH_DECL void tcp_connection::on_pause_timer() {
+/// Answers that are not taken hold what other clients want, too: the room that `limit_calls` gives.
+RPCH_DECL void tcp_connection::on_stall_timer() {
     watching_ = false;
-    if (!link_ || !paused_) return;
-    if (link_->peer_has_ended()) return finish(errc::connection_lost, calls_.unfinished());
-    if (transport::clock::now() - progress_ >= shared_->settings.blocked_wait)
+    if (!link_ || (!paused_ && !output_waits_)) return;
+    if (paused_ && link_->peer_has_ended())
+        return finish(errc::connection_lost, calls_.unfinished());
+    const auto limit = transport::clock::now() - shared_->settings.blocked_wait;
+    if ((paused_ && progress_ <= limit) || (output_waits_ && taken_ <= limit))
         return finish(errc::flow_control_stalled);
-    watch_pause();
+    watch_stall();
 }
 
 RPCH_DECL void tcp_connection::log(std::error_code why, const std::string& detail) const {
@@ -280,7 +289,7 @@ RPCH_DECL void tcp_connection::finish(std::error_code why, const std::string& de
 
 RPCH_DECL void tcp_connection::closed(std::error_code why) {
     setup_limit_.stop();
-    pause_timer_.cancel();
+    stall_timer_.cancel();
     link_.reset();
     calls_.association().close(why);
     calls_.cancel_all();
