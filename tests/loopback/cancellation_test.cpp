@@ -111,7 +111,10 @@ struct read_on_the_way {
         between.leave_out([this](bool from_client, rpch::byte_view pdu) {
             const auto h = dcerpc::decode_common_header(pdu);
             if (!h || h->type == dcerpc::pdu_type::rts) return false;
-            const bool is_lost = from_client && lost.count(h->type) != 0;
+            const bool is_lost =
+                from_client &&
+                (lost.count(h->type) != 0 ||
+                 (lost_after_first && h->type == dcerpc::pdu_type::request && !h->is_first()));
             seen.push_back({from_client, is_lost, h->type, h->call_id, clock::now()});
             return is_lost;
         });
@@ -141,6 +144,7 @@ struct read_on_the_way {
 
     way by;
     std::set<dcerpc::pdu_type> lost;
+    bool lost_after_first = false; ///< Requests, but for their first fragments.
     std::vector<entry> seen;
     test::relay between;
     std::uint16_t proxy_port;
@@ -304,6 +308,31 @@ TEST_CASE("Calls above the limits of their interface are refused unexecuted, the
     CHECK_FALSE(one.call(probe::echo, {})->why);
 }
 
+namespace {
+
+/// What a client says that makes its PDUs itself.
+test::bytes bind_of_probe() {
+    dcerpc::bind b;
+    b.header = {.flags = dcerpc::pfc::first_frag | dcerpc::pfc::last_frag, .call_id = 1};
+    b.max_xmit_frag = b.max_recv_frag = 5840;
+    b.contexts.push_back({0, probe::id, {dcerpc::ndr20}});
+    test::bytes pdu(encoded_size(b));
+    pdu.resize(encode_bind(b, pdu));
+    return pdu;
+}
+test::bytes fragment_of_echo(std::uint32_t call_id, std::uint8_t flags, std::size_t size) {
+    const test::bytes stub = test::pattern(size);
+    dcerpc::request r;
+    r.header = {.flags = flags, .call_id = call_id};
+    r.opnum = probe::echo;
+    r.stub = stub;
+    test::bytes pdu(encoded_size(r));
+    pdu.resize(encode_request(r, pdu));
+    return pdu;
+}
+
+} // namespace
+
 TEST_CASE("What a handler gives on_cancel may hold the call: it goes when the call is answered") {
     constexpr std::uint16_t careful = 40, late = 41;
     std::vector<std::weak_ptr<rpch::call_state>> begun;
@@ -346,7 +375,6 @@ TEST_CASE("What a handler gives on_cancel may hold the call: it goes when the ca
 
 TEST_CASE(
     "Requests that are not whole count for the limit of their interface, until they are gone") {
-    constexpr std::uint8_t first = dcerpc::pfc::first_frag;
     test::stack all(
         {.prepare_server = [](rpch::server& server) { server.limit_calls(probe::id, 3, 1000); }});
     test::caller caller(all, all.binding());
@@ -356,21 +384,8 @@ TEST_CASE(
     };
     CHECK(echo_is({}));
     test::raw_peer slow(all.io, all.tcp_port); // never sends the rest
-    dcerpc::bind b;
-    b.header = {.flags = first | dcerpc::pfc::last_frag, .call_id = 1};
-    b.max_xmit_frag = b.max_recv_frag = 5840;
-    b.contexts.push_back({0, probe::id, {dcerpc::ndr20}});
-    test::bytes pdu(encoded_size(b));
-    pdu.resize(encode_bind(b, pdu));
-    slow.send(pdu);
-    const test::bytes stub = test::pattern(600);
-    dcerpc::request r;
-    r.header = {.flags = first, .call_id = 2};
-    r.opnum = probe::echo;
-    r.stub = stub;
-    pdu.assign(encoded_size(r), {});
-    pdu.resize(encode_request(r, pdu));
-    slow.send(pdu);
+    slow.send(bind_of_probe());
+    slow.send(fragment_of_echo(2, dcerpc::pfc::first_frag, 600));
     const auto becomes = [&](std::error_code expected) {
         for (int i = 0; i < 1000; ++i)
             if (echo_is(expected)) return true;
@@ -381,6 +396,56 @@ TEST_CASE(
     slow.close();
     CHECK(becomes({}));
     CHECK(echo_is({}));
+}
+
+TEST_CASE("A request that is begun and not ended costs the client its connection, in time") {
+    using dcerpc::pdu_type;
+    constexpr auto blocked_wait = 600ms;
+    constexpr std::size_t room = 8000;
+    const auto prepared = [=] {
+        test::stack_options out;
+        out.adjust_proxy = [](rpch::proxy_settings& s) { s.valid_ports = "127.0.0.1:1-65535"; };
+        out.adjust_server = [=](rpch::server_settings& s) { s.blocked_wait = blocked_wait; };
+        out.prepare_server = [=](rpch::server& s) { s.limit_calls(probe::id, 10, room); };
+        return out;
+    };
+    for (const way by : {way::tcp, way::http}) {
+        CAPTURE(static_cast<int>(by));
+        test::stack all(prepared());
+        read_on_the_way road(all, by);
+        test::caller slow(all, road.binding());
+        REQUIRE_MESSAGE(slow.open(), slow.why().to_string());
+        test::caller other(all, all.tcp_binding());
+        REQUIRE(other.open());
+        const auto echo = [&] { return other.call(probe::echo, test::pattern(room))->why.code; };
+        CHECK_FALSE(slow.call(probe::echo, test::pattern(room))->why); // whole ones are no matter
+        all.run_until([] { return false; }, blocked_wait * 3 / 2);
+        CHECK_FALSE(echo());
+        const auto begun = std::chrono::steady_clock::now();
+        road.lost_after_first = true;
+        const auto call = slow.begin(probe::echo, test::pattern(room));
+        all.run_until([] { return false; }, blocked_wait / 4);
+        CHECK(echo() == rpc_status::nca_server_too_busy);
+        REQUIRE(all.run_until([&] { return call->done != 0; }, 10s));
+        CHECK(std::chrono::steady_clock::now() - begun >= blocked_wait);
+        CHECK(call->why.code == errc::connection_lost);
+        CHECK(all.server_said(make_error_code(errc::idle_timeout).message(),
+                              "the client did not end its request"));
+        CHECK_FALSE(echo());
+    }
+    // One that comes slowly is waited for.
+    test::stack all(prepared());
+    test::raw_peer peer(all.io, all.tcp_port);
+    peer.send(bind_of_probe());
+    for (int i = 0; i < 12; ++i) {
+        const std::uint8_t flags = i == 0    ? dcerpc::pfc::first_frag
+                                   : i == 11 ? dcerpc::pfc::last_frag
+                                             : std::uint8_t{0};
+        peer.send(fragment_of_echo(2, flags, 100));
+        all.run_until([] { return false; }, blocked_wait / 6);
+    }
+    CHECK(all.run_until([&] { return peer.heard().size() > 1200; }, 10s));
+    CHECK_FALSE(peer.ended());
 }
 
 TEST_CASE("A server that has enough to do reads no more, and the client waits") {

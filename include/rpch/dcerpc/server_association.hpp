@@ -157,6 +157,8 @@ class server_association {
     [[nodiscard]] bool is_bound() const noexcept { return state_ == state::bound; }
     /// @return whether a security handshake has begun and is not finished.
     [[nodiscard]] bool is_securing() const noexcept { return handshake_ != nullptr; }
+    /// @return whether a request has begun to arrive and is not whole.
+    [[nodiscard]] bool is_receiving() const noexcept { return arriving_.has_value(); }
     [[nodiscard]] std::error_code closed_with() const noexcept { return closed_with_; }
     /// Calls that are being received, executed or answered.
     [[nodiscard]] std::size_t calls() const noexcept { return calls_.size(); }

@@ -67,6 +67,11 @@ class served_calls {
         return executing_bytes_ + association_.answer_bytes() > shared_->pending_bytes_max;
     }
 
+    /// @return whether the rest of a request is still to come, and would be read.
+    [[nodiscard]] bool awaits_rest() const noexcept {
+        return association_.is_receiving() && !is_full();
+    }
+
     /// @return what the end of the connection leaves unfinished, for people; empty if nothing.
     [[nodiscard]] std::string unfinished() const {
         const std::size_t calls = association_.calls();

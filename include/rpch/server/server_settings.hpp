@@ -52,7 +52,8 @@ struct server_settings {
     std::chrono::milliseconds replacement_wait = limits::replacement_wait;
     /// So long may answers wait for a client that acknowledges nothing, or over ncacn_ip_tcp takes
     /// nothing; there, so long may also requests wait because of `pending_bytes_max` while no call
-    /// is answered and no answer taken. The connection is ended then, and its calls are cancelled.
+    /// is answered and no answer taken. So long may a client send nothing in the middle of a
+    /// request. The connection is ended then, and its calls are cancelled.
     std::chrono::milliseconds blocked_wait = limits::blocked_wait;
     /// TCP connections at the same time; more are closed at once.
     std::size_t connections_max = 20'000;

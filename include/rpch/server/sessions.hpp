@@ -82,6 +82,8 @@ class virtual_connection final : public transport::server_side, public call_sink
     served_calls calls_;
     std::error_code association_ended_;
     transport::state_limit handshake_limit_;
+    transport::state_limit request_limit_; // while the rest of a request is still to come
+    bool has_news_ = false;                // PDUs that may be of it
     std::size_t withheld_ = 0; // consumed and not yet said so: the calls have enough to do
 };
 
@@ -109,6 +111,7 @@ class tcp_connection final : public transport::link_owner,
     void work(bool has_input);
     [[nodiscard]] std::error_code take_input();
     void watch_setup();
+    void watch_request(bool has_news);
     [[nodiscard]] std::error_code write_output();
     void pause();
     void watch_stall();
@@ -121,10 +124,11 @@ class tcp_connection final : public transport::link_owner,
     std::shared_ptr<server_shared> shared_;
     served_calls calls_;
     std::shared_ptr<transport::link> link_;
-    transport::state_limit setup_limit_; // while a bind or a leg of a handshake is still to come
-    transport::timer stall_timer_;       // of pauses, and of output that waits
-    transport::time_point progress_{};   // of a pause: a call was answered, or an answer written
-    transport::time_point taken_{};      // of output that waits: since when, or some of it written
+    transport::state_limit setup_limit_;   // while a bind or a leg of a handshake is still to come
+    transport::state_limit request_limit_; // while the rest of a request is
+    transport::timer stall_timer_;         // of pauses, and of output that waits
+    transport::time_point progress_{};     // of a pause: a call was answered, or an answer written
+    transport::time_point taken_{}; // of output that waits: since when, or some of it written
     connection_count count_;
     bool busy_ = false;
     bool paused_ = false;       // the calls have enough to do

@@ -73,6 +73,7 @@ RPCH_DECL void server_association::end(std::error_code why) {
     state_ = state::closed;
     closed_with_ = why;
     calls_.clear();
+    arriving_.reset();
     answer_bytes_ = 0;
     ready_.clear();
     contexts_.clear();

@@ -12,6 +12,7 @@ namespace rpch::inline RPCH_ABI::detail {
 inline constexpr std::size_t tcp_output_bytes_max = 256 * 1024;
 /// How logs call it when a client keeps a server waiting.
 inline constexpr const char* handshake_abandoned = "the client did not end its security handshake";
+inline constexpr const char* request_abandoned = "the client did not end its request";
 
 RPCH_DECL std::string address_text(const rts::client_address& from) {
     if (from.family == rts::address_family::ipv4) {
@@ -39,10 +40,12 @@ RPCH_DECL virtual_connection::virtual_connection(std::shared_ptr<server_shared> 
                    .blocked_wait = shared->settings.blocked_wait}),
       shared_(std::move(shared)),
       calls_(shared_->interfaces, {protocol_sequence::ncacn_http, {}, 0}),
-      handshake_limit_(shared_->context->on) {}
+      handshake_limit_(shared_->context->on),
+      request_limit_(shared_->context->on) {}
 
 RPCH_DECL void virtual_connection::end() {
     handshake_limit_.stop();
+    request_limit_.stop();
     shut();
     calls_.association().close(errc::operation_aborted);
     calls_.cancel_all();
@@ -67,6 +70,7 @@ RPCH_DECL void virtual_connection::deliver(const transport::pdu_ref& pdu) {
     if (const std::string refusal = calls_.association().take_refusal(); !refusal.empty())
         shared_->log("virtual connection " + cookie().to_hex() + ": " + refusal);
     withheld_ += size;
+    has_news_ = true;
 }
 
 RPCH_DECL void virtual_connection::produce() {
@@ -81,6 +85,14 @@ RPCH_DECL void virtual_connection::produce() {
     // Acknowledgements are what makes a client send more.
     if (withheld_ != 0 && !calls_.is_full())
         mutable_machine().on_consumed(std::exchange(withheld_, 0), now(), actions());
+    // Measured from the last PDU, and not while we let nothing come.
+    if (std::exchange(has_news_, false)) request_limit_.stop();
+    request_limit_.watch(!association_ended_ && calls_.awaits_rest(),
+                         shared_->settings.blocked_wait, *this, [this] {
+                             set_detail(request_abandoned);
+                             association_ended_ = errc::idle_timeout;
+                             kick();
+                         });
     if (!association_ended_) association_ended_ = calls_.association().output_error();
     if (association_ended_ && !is_shut()) {
         if (out != nullptr) out->flush(); // a bind_nak or fault that says why
@@ -94,6 +106,7 @@ RPCH_DECL void virtual_connection::failed(std::error_code why, channel::leg wher
     shared_->log("virtual connection " + cookie().to_hex() +
                  transport::end_text(why, transport::proxy_at(where), detail));
     handshake_limit_.stop();
+    request_limit_.stop();
     calls_.association().close(why);
     calls_.cancel_all();
 }
@@ -123,6 +136,7 @@ RPCH_DECL tcp_connection::tcp_connection(std::shared_ptr<server_shared> shared,
     : shared_(std::move(shared)),
       calls_(shared_->interfaces, {protocol_sequence::ncacn_ip_tcp, std::move(client_address), 0}),
       setup_limit_(shared_->context->on),
+      request_limit_(shared_->context->on),
       stall_timer_(shared_->context->on),
       count_(shared_) {
     calls_.association().set_origin(calls_.info().client_address);
@@ -159,6 +173,14 @@ RPCH_DECL void tcp_connection::watch_setup() {
                        });
 }
 
+/// What has come of a request holds room that other clients want, see `limit_calls`.
+/// @param has_news  something has come, that may be of it.
+RPCH_DECL void tcp_connection::watch_request(bool has_news) {
+    if (has_news) request_limit_.stop();
+    request_limit_.watch(calls_.awaits_rest(), shared_->settings.blocked_wait, *this,
+                         [this] { finish(errc::idle_timeout, request_abandoned); });
+}
+
 RPCH_DECL void tcp_connection::on_input(transport::link&) { work(true); }
 
 RPCH_DECL void tcp_connection::on_writable(transport::link&) {
@@ -177,6 +199,7 @@ RPCH_DECL void tcp_connection::work(bool has_input) {
         if (ended) return finish(ended);
         if (!link_) return;
         watch_setup();
+        watch_request(has_input);
         if (!paused_ || calls_.is_full()) return;
         paused_ = false;
         link_->want_input(true);
@@ -289,6 +312,7 @@ RPCH_DECL void tcp_connection::finish(std::error_code why, const std::string& de
 
 RPCH_DECL void tcp_connection::closed(std::error_code why) {
     setup_limit_.stop();
+    request_limit_.stop();
     stall_timer_.cancel();
     link_.reset();
     calls_.association().close(why);
