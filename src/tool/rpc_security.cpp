@@ -204,6 +204,7 @@ std::optional<rpch::auth::authentication_level> parse_level(std::string_view wor
     using level = rpch::auth::authentication_level;
     if (word == "none") return level::none;
     if (word == "connect") return level::connect;
+    if (word == "call") return level::call; // the library takes packet in its place
     if (word == "packet") return level::packet;
     if (word == "integrity") return level::integrity;
     if (word == "privacy") return level::privacy;

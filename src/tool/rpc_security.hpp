@@ -64,7 +64,7 @@ struct initiator_choice {
 std::shared_ptr<rpch::auth::security_initiator> make_initiator(const initiator_choice& choice,
                                                                std::string& why);
 
-/// @return the level of a word; none, connect, packet, integrity, privacy.
+/// @return the level of a word; none, connect, call, packet, integrity, privacy.
 std::optional<rpch::auth::authentication_level> parse_level(std::string_view word);
 
 } // namespace tool

@@ -103,6 +103,20 @@ def our_client_at_every_level(lab):
         expect(code == 1 and 'access denied' in said.lower(), 'without security: ' + said)
 
 
+@case()
+def level_call_is_packet(lab):
+    """Of a server that demands it, of a client that asks for it, and on the wire. [MS-RPCE] 2.2.1.1.8."""
+    protected(lab, 'ntlm', 'call')
+    tap = lab.tap(lab.tcp)
+    binding = 'ncacn_ip_tcp:127.0.0.1[%d]' % tap.port
+    for level in ('call', 'packet'):
+        code, said = call(lab, binding, '--rpc-auth', 'ntlm', '--auth-level', level)
+        expect(code == 0 and said.strip() == '2a000000', '%s: %s' % (level, said))
+    expect_spoken(tap, 'ntlm', 'packet', '', binding)
+    code, said = call(lab, binding, '--rpc-auth', 'ntlm', '--auth-level', 'connect')
+    expect(code == 1 and 'access denied' in said.lower(), 'connect: ' + said)
+
+
 def impacket(lab, *words, password=PASSWORD, domain=''):
     return lab.client('impacket_client.py', '--rpc-auth', 'ntlm', '--rpc-user', USER, '--rpc-password', password,
                       '--rpc-domain', domain, *words)

@@ -4,12 +4,14 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include <rpch/auth/ntlm.hpp>
 
+#include "tests/support/auth_level.hpp"
 #include "tests/support/ntlm_client.hpp"
 #include "tests/support/relay.hpp"
 #include "tests/support/stack.hpp"
@@ -46,6 +48,25 @@ test::stack_options with_users() {
                                                                 std::move(n))};
     }};
 }
+
+/// An initiator that tells which levels it was asked for.
+class asked final : public auth::security_initiator {
+  public:
+    asked(std::shared_ptr<auth::security_initiator> inner, std::vector<level>& levels)
+        : inner_(std::move(inner)), levels_(levels) {}
+    [[nodiscard]] auth::security_provider provider() const noexcept override {
+        return inner_->provider();
+    }
+    [[nodiscard]] rpch::result<std::unique_ptr<auth::security_context>>
+    initiate(const auth::security_options& options) override {
+        levels_.push_back(options.level);
+        return inner_->initiate(options);
+    }
+
+  private:
+    std::shared_ptr<auth::security_initiator> inner_;
+    std::vector<level>& levels_;
+};
 
 /// @return who made a call that the server holds, and how; and answers it.
 std::pair<std::string, level> answer(test::stack& all, test::held_call& held) {
@@ -173,6 +194,54 @@ TEST_CASE("An identity of the level connect is refused: its calls would be the c
     REQUIRE(all.run_until([&] { return call->done == 1; }));
     CHECK(call->why.code == errc::bad_setting);
     CHECK(call->why.did_not_execute);
+}
+
+TEST_CASE("Level call is packet: of a client, of a call's identity, and of what a server demands") {
+    // [MS-RPCE] 2.2.1.1.8: what asks for it does not fail, and no PDU says it.
+    auto demanding = with_users();
+    SUBCASE("of all interfaces") {
+        demanding.adjust_server = [users = demanding.adjust_server](rpch::server_settings& s) {
+            users(s);
+            s.minimum_level = level::call;
+        };
+    }
+    SUBCASE("of one interface") {
+        demanding.prepare_server = [](rpch::server& s) { s.require_level(probe::id, level::call); };
+    }
+    test::stack all(demanding);
+    test::relay between(all.io, all.tcp_port);
+    std::vector<level> seen, wanted;
+    between.leave_out([&](bool, rpch::byte_view pdu) {
+        if (const auto said = test::auth_level_of(pdu)) seen.push_back(*said);
+        return false;
+    });
+    const std::string binding = "ncacn_ip_tcp:127.0.0.1[" + std::to_string(between.port()) + "]";
+    auto options = all.options();
+    options.rpc_security = std::make_shared<asked>(client_of("alice", "alice's word"), wanted);
+    options.rpc_level = level::call;
+    test::caller caller(all, binding, options);
+    REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+    const auto hers = caller.begin(probe::hold, test::pattern(20));
+    const auto bob = std::make_shared<rpch::call_identity>();
+    bob->security = std::make_shared<asked>(client_of("bob", "bob's word"), wanted);
+    bob->level = level::call;
+    rpch::call_parameters as_bob;
+    as_bob.identity = bob;
+    const auto his = caller.begin(probe::hold, test::pattern(24), as_bob, {});
+    REQUIRE(all.run_until([&] { return all.held.size() == 2; }));
+    CHECK(answer(all, all.held[0]) == std::pair{std::string("alice"), level::packet});
+    CHECK(answer(all, all.held[1]) == std::pair{std::string("bob"), level::packet});
+    REQUIRE(all.run_until([&] { return hers->done == 1 && his->done == 1; }));
+    CHECK_FALSE(hers->why);
+    CHECK_FALSE(his->why);
+    CHECK(wanted == std::vector{level::packet, level::packet}); // mechanisms know no level call
+    CHECK(seen.size() >= 10); // two handshakes of three legs, two calls and their answers
+    CHECK(std::count(seen.begin(), seen.end(), level::packet) == std::ssize(seen));
+    options.rpc_level = level::connect;
+    test::caller weak(all, binding, options);
+    REQUIRE(weak.open());
+    CHECK(weak.call(probe::echo)->why.code == rpch::rpc_status::access_denied);
+    CHECK(all.server_said("a call at level connect was refused, packet is demanded"));
 }
 
 TEST_CASE("A user who is refused does not take the second attempts of others along") {

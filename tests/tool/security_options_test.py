@@ -76,8 +76,9 @@ REFUSED = (
     ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', '/tmp'), 'has no Kerberos|the keytab /tmp is no file'),
     ((*SERVE, '--channel-lifetime', '1000000'), 'are for --https'),
     ((*SERVE, '--replace-out-below', '100000'), '--replace-out-below is for --http'),
-    ((*SERVE, '--auth-level', 'call'), 'level call is one of connectionless RPC'),
-    ((*CALL, '--rpc-auth', 'ntlm', '--auth-level', 'call'), 'level call is one of connectionless RPC'),
+    ((*SERVE, '--auth-level', 'call'), '--auth-level needs --rpc-auth'),
+    ((*SERVE, '--auth-level', 'calls'), '--auth-level'),
+    ((*CALL, '--rpc-auth', 'ntlm', '--auth-level', 'none'), '--auth-level'),
     ((*CALL, '--rpc-auth', 'NTLM'), 'ntlm needs --user'),
     ((*CALL, '--replace-in-below', '100000'), 'is for ncacn_http'),
     ((*PROXY, '--auth', 'none', '--replace-out-below', '100000'), 'is for --tcp-backend'),
@@ -149,6 +150,7 @@ def options_with_effect_are_taken(lab):
                   (*HTTP, '--allow-basic-over-plain', *user),
                   (*trusted, '--channel-lifetime', '1000000', '--receive-window', '65536'),
                   (*CALL, '--auth', 'none', '--rpc-auth', 'ntlm', *user), (*CALL, '--rpc-auth', 'none'),
+                  (*CALL, '--rpc-auth', 'ntlm', '--auth-level', 'call', *user),
                   (*CALL, '--rpc-auth', 'ntlm', '--user', 'a', '--rpc-password-file', secret)):
         code, said = run([lab.program, *words], 10)
         expect(code == 1 and 'Connection refused' in said, '%s: exit code %s, %s' % (words, code, said))

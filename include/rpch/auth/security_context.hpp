@@ -33,7 +33,7 @@ enum class security_provider : std::uint8_t {
 enum class authentication_level : std::uint8_t {
     none = 1,      ///< Nobody is authenticated.
     connect = 2,   ///< Who the client is, when a context is made.
-    call = 3,      ///< Of connectionless RPC; refused over a connection, on either side.
+    call = 3,      ///< Of connectionless RPC: packet is used in its place.
     packet = 4,    ///< Each PDU comes from the client; signed as with integrity.
     integrity = 5, ///< Each PDU is signed.
     privacy = 6,   ///< Stub data is sealed, the whole is signed.
@@ -42,6 +42,12 @@ enum class authentication_level : std::uint8_t {
 /// @return whether PDUs of this level carry a signature.
 [[nodiscard]] constexpr bool signs(authentication_level level) noexcept {
     return level >= authentication_level::call;
+}
+
+/// @return the level that a connection has where `asked` was asked for: packet for call,
+/// [MS-RPCE] 2.2.1.1.8; any other stays what it is.
+[[nodiscard]] constexpr authentication_level upgraded(authentication_level asked) noexcept {
+    return asked == authentication_level::call ? authentication_level::packet : asked;
 }
 
 /// @return the name that --rpc-auth and logs have for it; "another mechanism" for what has none.

@@ -31,8 +31,9 @@ enum class http_authentication : std::uint8_t {
 /// Who makes a call, and how it is protected, where that is not what the client_options say.
 struct call_identity {
     std::shared_ptr<auth::security_initiator> security{}; ///< Not null.
-    /// Packet, integrity or privacy: calls of the level connect carry nothing that tells whose they
-    /// are, and would be made as the client itself; errc::bad_setting.
+    /// Packet, integrity or privacy; call: packet is used in its place. Calls of the level connect
+    /// carry nothing that tells whose they are, and would be made as the client itself;
+    /// errc::bad_setting.
     auth::authentication_level level = auth::authentication_level::privacy;
     /// The server's principal name; empty: `client_options::rpc_target`, or what that stands for.
     std::string target{};
@@ -117,7 +118,8 @@ struct client_options {
     /// between; null for none. Also over plain TCP. NTLM's last token has no answer: there a wrong
     /// password shows with the first call, as rpc_status::access_denied.
     std::shared_ptr<auth::security_initiator> rpc_security;
-    /// How the calls are protected then: connect, packet, integrity or privacy.
+    /// How the calls are protected then: connect, packet, integrity or privacy; call: packet is
+    /// used in its place, [MS-RPCE] 2.2.1.1.8.
     auth::authentication_level rpc_level = auth::authentication_level::privacy;
     /// The server's principal name, `service/host`; empty: `host/` and the binding's server name.
     std::string rpc_target;

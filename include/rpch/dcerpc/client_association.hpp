@@ -89,8 +89,10 @@ struct client_association_options {
 /// A security context that a client wants.
 struct security_request {
     auth::security_provider provider = auth::security_provider::none;
+    /// Connect, packet, integrity or privacy; call: packet is used in its place,
+    /// [MS-RPCE] 2.2.1.1.8.
     auth::authentication_level level = auth::authentication_level::privacy;
-    std::unique_ptr<auth::security_context> context{}; ///< Fresh, a client's.
+    std::unique_ptr<auth::security_context> context{}; ///< Fresh, a client's, for that level.
     /// The first one may go with the bind: servers then take calls that carry no verifier for calls
     /// of its user. False for one that shares the connection with calls of nobody.
     bool may_go_with_bind = true;
@@ -122,10 +124,10 @@ class client_association {
     /// if it may, later ones with an alter_context each; a mechanism of three legs ends with an
     /// auth3 ([MS-RPCE] 3.3.1.5.2). Its first token is made here.
     /// @return its number for begin_call(), which is its auth_context_id; never 0.
-    /// @errors errc::bad_setting for the level none or call, which no PDU carries; what the
-    ///         mechanism says; errc::security_not_supported for a second one where the server did
-    ///         not agree to several (bind_feature::security_context_multiplexing); errc::too_many
-    ///         above limits::security_contexts_max; the closing error once closed.
+    /// @errors errc::bad_setting for the level none; what the mechanism says;
+    ///         errc::security_not_supported for a second one where the server did not agree to
+    ///         several (bind_feature::security_context_multiplexing); errc::too_many above
+    ///         limits::security_contexts_max; the closing error once closed.
     [[nodiscard]] result<std::uint32_t> add_security(security_request request);
     /// @return why begin_call() would refuse the call, whatever its security: for who begins a
     /// security context for it. Nothing if it would not.

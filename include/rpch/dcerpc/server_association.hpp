@@ -72,7 +72,8 @@ using server_event_list = std::vector<server_event>;
 struct offered_interface {
     interface_id id{};
     std::vector<interface_id> transfer_syntaxes{};
-    /// Calls below this level are refused with access_denied, unexecuted.
+    /// Calls below this level are refused with access_denied, unexecuted; call: packet is used in
+    /// its place.
     auth::authentication_level minimum_level = auth::authentication_level::none;
     /// Stub bytes of its calls: those of a request until the request is whole and was received,
     /// those of an answer until all of it is written. A request that finds no room is refused with

@@ -50,7 +50,7 @@ class server {
     }
 
     /// Demands a level of protection for the calls of one interface; weaker ones are refused with
-    /// access_denied, unexecuted. Before the first `listen`.
+    /// access_denied, unexecuted; call: packet is used in its place. Before the first `listen`.
     void require_level(const interface_id& id, auth::authentication_level level) {
         registry().entry(id).minimum_level = level;
     }

@@ -29,6 +29,7 @@ struct server_settings {
     std::vector<std::shared_ptr<auth::security_acceptor>> rpc_security;
     /// Calls below this level are refused with access_denied, for every interface that has no level
     /// of its own (`server::require_level`). Above `none` it needs an entry in `rpc_security`.
+    /// Call: packet is used in its place.
     auth::authentication_level minimum_level = auth::authentication_level::none;
     /// Refuses signed calls of clients that do not sign PDU headers, [MS-RPCE] 3.3.1.5.2.2.
     bool require_header_signing = false;

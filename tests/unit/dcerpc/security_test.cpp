@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/auth_level.hpp"
 #include "tests/unit/dcerpc/secured_pair.hpp"
 
 using namespace rpch;
@@ -240,10 +241,49 @@ TEST_CASE("security: interfaces demand their level") {
     CHECK_FALSE(result(level::connect, std::nullopt));
     CHECK(result(level::connect, level::connect));
     CHECK_FALSE(result(level::packet, level::connect));
+    CHECK_FALSE(result(level::call, std::nullopt));
+    CHECK_FALSE(result(level::call, level::connect));
+    CHECK(result(level::call, level::packet));
+    CHECK(result(level::packet, level::call));
+    CHECK_FALSE(result(level::integrity, level::call));
     CHECK_FALSE(result(level::integrity, level::packet));
     CHECK(result(level::integrity, level::integrity));
     CHECK_FALSE(result(level::privacy, level::integrity));
     CHECK(result(level::privacy, level::privacy));
+}
+
+TEST_CASE("security: level call that is asked for becomes packet, [MS-RPCE] 2.2.1.1.8") {
+    for (const int legs : {3, 4}) {
+        settings s;
+        s.client_rules.legs = s.server_rules.legs = legs;
+        s.minimum = level::call;
+        pair p(s);
+        REQUIRE(p.client.add_context(test::rpcecho) == 0);
+        std::vector<std::optional<level>> answered;
+        p.to_client = [&](test::bytes& pdu) { answered.push_back(test::auth_level_of(pdu)); };
+        const auto id = p.secure(level::call);
+        p.call(id, test::pattern(20'000));
+        p.run();
+        REQUIRE(p.client_events<call_completed>().size() == 1);
+        CHECK(p.last_received().security->level == level::packet);
+        REQUIRE(p.seen.size() == 6); // two legs, four fragments
+        for (const test::bytes& pdu : p.seen) CHECK(test::auth_level_of(pdu) == level::packet);
+        for (const auto& each : answered) CHECK(each == level::packet);
+        // Signed as at packet: what is changed is found.
+        p.to_server = [](test::bytes& pdu) { pdu[30] ^= std::byte{1}; };
+        p.call(id, test::pattern(40));
+        p.run();
+        CHECK(p.received() == 1);
+        CHECK(p.server.closed_with() == errc::bad_signature);
+    }
+    settings s;
+    s.minimum = level::call;
+    pair p(s);
+    REQUIRE(p.client.add_context(test::rpcecho) == 0);
+    p.call(p.secure(level::connect), {});
+    p.run();
+    CHECK(p.client_events<call_failed>().at(0).error == rpc_status::access_denied);
+    CHECK(p.server.take_refusal() == "a call at level connect was refused, packet is demanded");
 }
 
 TEST_CASE("security: every changed byte of a protected request ends the connection unexecuted") {
@@ -556,7 +596,7 @@ TEST_CASE("security: binds that are refused, each with the reason Windows gives"
     for (const unsigned l : {0U, 1U, 7U, 255U}) CHECK(reason(0, l) == not_specified);
     for (const unsigned l : {2U, 3U, 4U, 5U, 6U})
         CHECK(reason(0, l) == authentication_type_not_recognized);
-    CHECK(reason(10, 3) == invalid_checksum); // no PDU carries level call
+    CHECK(reason(10, 3) == invalid_checksum); // level call, which the text takes for packet
 }
 
 TEST_CASE("security: legs out of order are refused as Windows does") {

@@ -95,6 +95,7 @@ RPCH_DECL result<std::uint32_t> client_session::add_security(auth::security_init
                                                              auth::authentication_level level,
                                                              const std::string& target,
                                                              bool may_go_with_bind) {
+    level = auth::upgraded(level); // mechanisms know no level call
     auth::security_options wanted;
     wanted.level = level;
     wanted.target = target.empty() ? "host/" + server_host_ : target;
@@ -469,7 +470,7 @@ RPCH_DECL std::string client_session::after_fault(std::error_code code,
     const bool is_logon =
         !is_secured_ || (!is_proven(nullptr) &&
                          options_.rpc_security->provider() != auth::security_provider::kerberos);
-    const auto level = options_.rpc_level;
+    const auto level = auth::upgraded(options_.rpc_level);
     const std::string demands =
         "the server may demand more than level " + std::string(name(level)) + " (--auth-level)";
     const std::string refused =

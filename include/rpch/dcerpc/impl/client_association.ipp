@@ -61,12 +61,7 @@ RPCH_DECL result<std::uint32_t> client_association::add_security(security_reques
     if (shutdown_) return fail(errc::association_closed);
     refusal_.clear();
     advice_.clear();
-    if (request.level == level::call) {
-        refusal_ = "level call is one of connectionless RPC, and no PDU of a connection carries it";
-        advice_ = "take level packet, which signs each PDU, or a higher one";
-    }
-    if (!request.context || request.level < level::connect || request.level == level::call ||
-        request.level > level::privacy)
+    if (!request.context || request.level < level::connect || request.level > level::privacy)
         return fail(errc::bad_setting);
     if (security_.size() >= limits::security_contexts_max) return fail(errc::too_many);
     if (state_ == state::bound && !security_.empty() && !several_security_contexts_)
@@ -76,7 +71,7 @@ RPCH_DECL result<std::uint32_t> client_association::add_security(security_reques
     auto made = std::make_unique<security_entry>();
     made->slot = {.id = static_cast<std::uint32_t>(security_.size() + 1),
                   .provider = request.provider,
-                  .level = request.level,
+                  .level = auth::upgraded(request.level),
                   .context = std::move(request.context)};
     auto token = made->slot.context->step({});
     if (!token) {

@@ -223,7 +223,7 @@ RPCH_DECL std::error_code server_association::on_first_fragment(byte_view pdu, r
         refuse_unexecuted(h, (h.flags & pfc::maybe) != 0, s, status);
         if (is_weak && !std::exchange(told_weak_, true)) // once: calls are many
             refusal_ = "a call at level " + std::string(name(has)) + " was refused, " +
-                       std::string(name(offered_[on->interface].minimum_level)) +
+                       std::string(name(auth::upgraded(offered_[on->interface].minimum_level))) +
                        (options_.require_header_signing ? " and header signing are" : " is") +
                        " demanded";
         return {};

@@ -117,7 +117,9 @@ RPCH_DECL server_association::leg server_association::take_leg(const sec_trailer
             return refused(errc::security_not_supported, reason::authentication_type_not_recognized,
                            rpc_status::access_denied);
         }
-        if (wanted == level::call) // a level of the datagram protocols, no PDU here carries it
+        // [MS-RPCE] 2.2.1.1.8 would have a server take it for packet; Windows refuses it, and a
+        // client that keeps to the same section never sends it.
+        if (wanted == level::call)
             return refused(errc::bad_value, reason::invalid_checksum, rpc_status::access_denied);
         if (handshake_ != nullptr || security_.size() >= limits::security_contexts_max ||
             failed_handshakes_ >= limits::failed_handshakes_max)
