@@ -38,8 +38,11 @@ inline constexpr std::size_t transfer_syntaxes_max = 16;
 inline constexpr std::size_t auth_token_bytes_max = 16 * 1024;
 /// Bytes of one signature of a protected PDU; Kerberos with AES needs 76.
 inline constexpr std::size_t signature_bytes_max = 512;
-/// Security contexts of one connection; the number that Windows allows.
-inline constexpr std::size_t security_contexts_max = 2049;
+/// Security contexts that a client builds on one connection, those that failed included. [MS-RPCE]
+/// 3.3.1.5.4 allows no more.
+inline constexpr std::size_t client_security_contexts_max = 2000;
+/// Security contexts of one connection that a server takes; the number that Windows allows.
+inline constexpr std::size_t server_security_contexts_max = 2049;
 /// Security contexts of one connection of a server that may fail in an auth3, which is not answered
 /// and leaves the connection open: each is a guess at a password.
 inline constexpr std::size_t failed_handshakes_max = 16;

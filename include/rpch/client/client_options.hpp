@@ -64,8 +64,8 @@ struct call_parameters {
     /// agree to several contexts (Samba) takes it only where the client itself has none:
     /// errc::security_not_supported. Windows, and our server, close the connection on a user they
     /// refuse: the calls of others fail with it, and a client of one connection has to connect
-    /// again. One object for each user, not for each call: a connection takes
-    /// limits::security_contexts_max, errc::too_many.
+    /// again. One object for each user, not for each call: on a connection a client builds
+    /// limits::client_security_contexts_max, the client's own included; one more is errc::too_many.
     std::shared_ptr<const call_identity> identity{};
 };
 

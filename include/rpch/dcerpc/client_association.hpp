@@ -127,7 +127,7 @@ class client_association {
     /// @errors errc::bad_setting for the level none; what the mechanism says;
     ///         errc::security_not_supported for a second one where the server did not agree to
     ///         several (bind_feature::security_context_multiplexing); errc::too_many above
-    ///         limits::security_contexts_max; the closing error once closed.
+    ///         limits::client_security_contexts_max; the closing error once closed.
     [[nodiscard]] result<std::uint32_t> add_security(security_request request);
     /// @return why begin_call() would refuse the call, whatever its security: for who begins a
     /// security context for it. Nothing if it would not.
@@ -197,8 +197,8 @@ class client_association {
     }
     /// @return why the machine closed, in words; "" if the error says it all. Borrowed.
     [[nodiscard]] const char* closed_detail() const noexcept { return closed_detail_; }
-    /// @return why a security provider refused, in words, in the add_security(), on_pdu() or
-    /// write_output() that was called last; "" if none did.
+    /// @return why a security provider, or add_security() itself, refused in the add_security(),
+    /// on_pdu() or write_output() that was called last, in words; "" if none did.
     [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
     /// @return what a person can do about that; "" if nothing is known.
     [[nodiscard]] const std::string& advice() const noexcept { return advice_; }

@@ -177,6 +177,31 @@ TEST_CASE("security: a call without a verifier is made by whom the bind proved")
     CHECK(caller(q, 0) == "nobody");
 }
 
+TEST_CASE("security: a client builds 2000 contexts on a connection, [MS-RPCE] 3.3.1.5.4") {
+    settings s;
+    s.client_rules.legs = s.server_rules.legs = 2;
+    pair p(s);
+    REQUIRE(p.client.add_context(test::rpcecho) == 0);
+    std::uint32_t last = 0;
+    for (int i = 0; i < 2000; ++i) last = p.secure(level::integrity);
+    p.run();
+    auto more = std::make_unique<test::toy_context>(p.rules, true);
+    const auto refused =
+        p.client.add_security({p.rules.provider, level::integrity, std::move(more)});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error() == errc::too_many);
+    CHECK(p.client.refusal() == "a client builds no more security contexts on one connection");
+    const auto ready = p.client_events<security_ready>();
+    CHECK(ready.size() == 2000);
+    CHECK(std::none_of(ready.begin(), ready.end(), [](const auto& r) { return r.error; }));
+    // Those that there are go on.
+    p.call(1, test::pattern(10));
+    p.call(last, test::pattern(20));
+    p.run();
+    CHECK(p.client_events<call_completed>().size() == 2);
+    CHECK(p.seen.size() == 2000 + 2);
+}
+
 TEST_CASE("security: a server without the feature gets one security context") {
     settings s;
     s.server.features = 0;

@@ -63,7 +63,11 @@ RPCH_DECL result<std::uint32_t> client_association::add_security(security_reques
     advice_.clear();
     if (!request.context || request.level < level::connect || request.level > level::privacy)
         return fail(errc::bad_setting);
-    if (security_.size() >= limits::security_contexts_max) return fail(errc::too_many);
+    if (security_.size() >= limits::client_security_contexts_max) {
+        refusal_ = "a client builds no more security contexts on one connection";
+        advice_.clear();
+        return fail(errc::too_many);
+    }
     if (state_ == state::bound && !security_.empty() && !several_security_contexts_)
         return fail(errc::security_not_supported);
     if (header_signing_ && !request.context->can_sign_headers())

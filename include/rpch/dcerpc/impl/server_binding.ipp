@@ -121,7 +121,7 @@ RPCH_DECL server_association::leg server_association::take_leg(const sec_trailer
         // client that keeps to the same section never sends it.
         if (wanted == level::call)
             return refused(errc::bad_value, reason::invalid_checksum, rpc_status::access_denied);
-        if (handshake_ != nullptr || security_.size() >= limits::security_contexts_max ||
+        if (handshake_ != nullptr || security_.size() >= limits::server_security_contexts_max ||
             failed_handshakes_ >= limits::failed_handshakes_max)
             return refused(errc::too_many, reason::local_limit_exceeded,
                            rpc_status::nca_proto_error);
