@@ -166,6 +166,10 @@ enum class rpc_status : std::uint32_t {
     nca_fault_remote_no_memory = 0x1C00001B,
 };
 
+/// @return whether a server may report `status`, in a fault PDU or behind `RPC Error:`: numbers of
+///         special significance are forbidden, [MS-RPCE] 3.3.3.5.1.
+[[nodiscard]] RPCH_DECL bool may_be_reported(rpc_status status) noexcept;
+
 /// An HTTP status code, unchanged.
 enum class http_status : int {};
 

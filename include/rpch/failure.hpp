@@ -83,7 +83,8 @@ class rpc_error : public std::system_error {
     std::string text_;
 };
 
-/// Thrown by a server's handler to answer a call with a fault PDU of this status.
+/// Thrown by a server's handler to answer a call with a fault PDU of this status, or with
+/// nca_fault_unspec where a server may not say it (may_be_reported()).
 class rpc_fault : public std::system_error {
   public:
     explicit rpc_fault(rpc_status status) : std::system_error(make_error_code(status)) {}

@@ -126,8 +126,7 @@ class server_association {
     ///         call_bytes_max, and the client gets a fault; the closing error once closed.
     std::error_code respond(std::uint32_t call_id, std::vector<std::byte> stub);
     /// Answers a call with a fault.
-    /// @param status  rpc_status::ok is sent as nca_fault_unspec, for a fault must not carry it,
-    ///                [MS-RPCE] 3.3.3.5.1.
+    /// @param status  what must not be reported (may_be_reported()) is sent as nca_fault_unspec.
     /// @param did_not_execute  tells the client that it may repeat the call.
     /// @errors as respond().
     std::error_code fault(std::uint32_t call_id, rpc_status status, bool did_not_execute = false);

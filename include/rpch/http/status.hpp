@@ -20,9 +20,6 @@ namespace rpch::inline RPCH_ABI::http {
 ///         server_unavailable.
 [[nodiscard]] RPCH_DECL rpc_status rpc_status_for(const std::error_code& why) noexcept;
 
-/// @return whether `status` may stand behind `RPC Error:`, [MS-RPCE] 3.3.3.5.1.
-[[nodiscard]] RPCH_DECL bool may_be_reported(rpc_status status) noexcept;
-
 /// @return the reason phrase of a status, RFC 9110 15; "Error" for one that is not known here.
 [[nodiscard]] RPCH_DECL std::string_view reason_for(int status) noexcept;
 

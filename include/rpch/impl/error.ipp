@@ -1,5 +1,8 @@
 #include <rpch/error.hpp>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstdio>
 
 namespace rpch::inline RPCH_ABI {
@@ -246,6 +249,14 @@ RPCH_DECL const std::error_category& http_status_category() noexcept {
 RPCH_DECL const std::error_category& error_kind_category() noexcept {
     static const detail::error_kind_category_impl instance;
     return instance;
+}
+
+RPCH_DECL bool may_be_reported(rpc_status status) noexcept {
+    static constexpr std::array<std::uint32_t, 14> forbidden{
+        0x0000'0000, 0x8000'0001, 0x8000'0002, 0x8000'0003, 0xC000'0005, 0xC000'0006, 0xC000'001D,
+        0xC000'0096, 0xC000'00AA, 0xC000'00FD, 0xC000'0194, 0xC000'0235, 0xC000'0409, 0xC000'0420};
+    const auto number = static_cast<std::uint32_t>(status);
+    return std::find(forbidden.begin(), forbidden.end(), number) == forbidden.end();
 }
 
 } // namespace rpch::inline RPCH_ABI

@@ -343,11 +343,26 @@ TEST_CASE("server association: a fault overtakes data, between its fragments") {
     CHECK(peek_type(s.output()) == pdu_type::response);
 }
 
-TEST_CASE("server association: a fault never carries success") {
-    bound_server s;
-    REQUIRE_FALSE(s.take(request_for(1)));
-    REQUIRE_FALSE(s.machine.fault(1, rpc_status::ok));
-    CHECK(as_fault(s.output()).status == rpc_status::nca_fault_unspec);
+// [MS-RPCE] 3.3.3.5.1, the whole table
+TEST_CASE("server association: a fault carries neither success nor an exception of the processor") {
+    const auto told = [](std::uint32_t status) {
+        bound_server s;
+        REQUIRE_FALSE(s.take(request_for(1)));
+        REQUIRE_FALSE(s.machine.fault(1, static_cast<rpc_status>(status)));
+        return static_cast<std::uint32_t>(as_fault(s.output()).status);
+    };
+    const auto unspecified = static_cast<std::uint32_t>(rpc_status::nca_fault_unspec);
+    for (const std::uint32_t forbidden :
+         {0x0000'0000U, 0x8000'0001U, 0x8000'0002U, 0x8000'0003U, 0xC000'0005U, 0xC000'0006U,
+          0xC000'001DU, 0xC000'0096U, 0xC000'00AAU, 0xC000'00FDU, 0xC000'0194U, 0xC000'0235U,
+          0xC000'0409U, 0xC000'0420U}) {
+        CAPTURE(forbidden);
+        CHECK(told(forbidden) == unspecified);
+        // Whatever is not in the table is the application's own business.
+        for (const std::uint32_t other : {forbidden + 0x1000, forbidden ^ 0x2000'0000})
+            CHECK(told(other) == other);
+    }
+    CHECK(told(1) == 1);
 }
 
 TEST_CASE("server association: an unknown context faults the call and the connection lives") {

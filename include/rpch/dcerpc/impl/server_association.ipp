@@ -48,7 +48,6 @@ RPCH_DECL std::error_code server_association::fault(std::uint32_t call_id, rpc_s
     const auto found = answerable(call_id);
     if (!found) return found.error();
     const call& c = **found;
-    if (status == rpc_status::ok) status = rpc_status::nca_fault_unspec;
     if (!c.orphaned && !c.maybe)
         queue_fault(call_id, c.context_id, status, did_not_execute, c.cancels);
     calls_.erase(call_id);
@@ -444,7 +443,7 @@ RPCH_DECL void server_association::queue_fault(std::uint32_t call_id, std::uint1
         fault_bytes; // less 32, the bytes of extended error information, [MS-RPCE] 2.2.2.8
     p.context_id = context_id;
     p.cancel_count = cancels;
-    p.status = status;
+    p.status = may_be_reported(status) ? status : rpc_status::nca_fault_unspec;
     static_cast<void>(encode_fault(p, control_.append(encoded_size(p))));
 }
 

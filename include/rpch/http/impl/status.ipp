@@ -1,9 +1,5 @@
 #include <rpch/http/status.hpp>
 
-#include <algorithm>
-#include <array>
-#include <cstdint>
-
 namespace rpch::inline RPCH_ABI::http {
 
 RPCH_DECL int http_status_for(const std::error_code& why) noexcept {
@@ -18,14 +14,6 @@ RPCH_DECL int http_status_for(const std::error_code& why) noexcept {
     if (why == errc::http_bad_target) return 503; // with RPC Error 6AB
     if (why == error_kind::protocol_violation) return 400;
     return 503;
-}
-
-RPCH_DECL bool may_be_reported(rpc_status status) noexcept {
-    static constexpr std::array<std::uint32_t, 14> forbidden{
-        0x0000'0000, 0x8000'0001, 0x8000'0002, 0x8000'0003, 0xC000'0005, 0xC000'0006, 0xC000'001D,
-        0xC000'0096, 0xC000'00AA, 0xC000'00FD, 0xC000'0194, 0xC000'0235, 0xC000'0409, 0xC000'0420};
-    const auto number = static_cast<std::uint32_t>(status);
-    return std::find(forbidden.begin(), forbidden.end(), number) == forbidden.end();
 }
 
 RPCH_DECL rpc_status rpc_status_for(const std::error_code& why) noexcept {
