@@ -45,6 +45,12 @@ struct verified_body {
 RPCH_DECL result<verified_body> split_verifier(byte_view pdu, const common_header& h,
                                                std::size_t body_at) noexcept;
 
+/// @return whether the sec_trailer of a PDU that has one begins where [C706] 13.2.6.1 has it, at a
+///         multiple of 4 bytes. Decoders take any; servers do not.
+[[nodiscard]] constexpr bool has_aligned_verifier(const common_header& h) noexcept {
+    return (h.frag_length - h.auth_length) % 4 == 0; // sec_trailer_bytes is one of them
+}
+
 /// Says what is wrong with a header that read_header_of() did not take.
 RPCH_DECL std::error_code header_error(byte_view pdu, pdu_type wanted) noexcept;
 

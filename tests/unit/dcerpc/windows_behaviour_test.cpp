@@ -614,6 +614,75 @@ TEST_CASE("windows: a pad_length may reach back to octet 24 of a bind, and nowhe
     CHECK(v.refused(pdu) == "fault 1 context 0 remote_no_memory not executed, closed");
 }
 
+// The cases of a later raw_protocol, Samba bug 14356: auth_pad_bind_align2_*,
+// auth_pad_alter_align2_*, auth_pad_auth3_align2_*, auth_mid_pad_*,
+// spnego_integrity_bind_auth_align2 and _align4
+TEST_CASE("windows: a verifier begins at a multiple of 4, of whatever octets stand before it") {
+    const auto moved = [](test::bytes pdu, int octets) { // of the verifier, to the right
+        const std::size_t trailer =
+            pdu.size() - sec_trailer_bytes -
+            core::load<std::uint16_t>(pdu.data() + 10, core::byte_order::little);
+        const auto at = pdu.begin() + static_cast<std::ptrdiff_t>(trailer);
+        if (octets > 0) pdu.insert(at, static_cast<std::size_t>(octets), std::byte{0xFB});
+        if (octets < 0) pdu.erase(at + octets, at);
+        return test::with_length(pdu, pdu.size());
+    };
+    server_association_options o;
+    o.security.push_back(std::make_shared<test::toy_acceptor>(
+        test::toy_rules{.provider = auth::security_provider::kerberos}));
+    const auto first = test::hex("01 736573616d65"), third = test::hex("03 736573616d65");
+    auto b = bind_of({{1, mgmt, {ndr20}}});
+    b.auth = {.auth_type = 16, .auth_level = 2, .context_id = 2, .token = first};
+    const auto bind = test::encoded(b);
+    b.auth->token = third;
+    const auto alter = test::encoded(b, pdu_type::alter_context);
+    auth3 end;
+    end.header = {.flags = test::whole, .call_id = 1};
+    end.auth = *b.auth;
+    const auto last = test::encoded(end);
+    const std::string error = "fault 1 context 0 proto_error not executed, closed";
+    for (const int octets : {1, 2, 3, 6}) {
+        CAPTURE(octets);
+        CHECK(world(o).nak(moved(bind, octets)) == bind_reject_reason::not_specified);
+        for (const auto& leg : {alter, last}) {
+            world w(o);
+            REQUIRE_FALSE(w.take(bind));
+            test::next_output(w.machine);
+            CHECK(w.refused(moved(leg, octets)) == error);
+        }
+    }
+    for (const int octets : {0, 4, 32})
+        for (const auto& leg : {alter, last}) {
+            CAPTURE(octets);
+            world w(o);
+            REQUIRE_FALSE(w.take(moved(bind, octets)));
+            REQUIRE(decode_bind_ack(test::next_output(w.machine)));
+            CHECK_FALSE(w.take(moved(leg, octets)));
+            CHECK_FALSE(w.machine.is_securing());
+        }
+
+    const auto request_with = [&](secured& w, int octets, std::uint8_t pad) {
+        request r;
+        r.header = {.flags = test::whole, .call_id = 4};
+        r.context_id = 1;
+        const test::bytes stub(16);
+        r.stub = stub;
+        r.auth = dcerpc::detail::unsigned_trailer(&w.slots[1]);
+        auto pdu = moved(test::encoded(r), octets);
+        const std::size_t trailer = pdu.size() - w.slots[1].verifier_bytes();
+        pdu[trailer + 2] = std::byte{pad};
+        REQUIRE_FALSE(dcerpc::detail::protect(w.slots[1], false, pdu, request_header_bytes));
+        return pdu;
+    };
+    for (const auto& [octets, pad] : {std::pair<int, std::uint8_t>{2, 1}, {-1, 0}, {5, 3}}) {
+        secured w(0, false);
+        CHECK(w.refused(request_with(w, octets, pad)) == "fault 4 context 1 proto_error, closed");
+    }
+    secured w(0, false);
+    CHECK_FALSE(w.take(request_with(w, 4, 3)));
+    CHECK(std::get<call_received>(w.events.back()).stub.size() == 17);
+}
+
 // Each case of ntlmssp_* whose third token comes in an alter_context
 TEST_CASE("windows: an alter_context that ends a handshake is answered by an empty trailer") {
     server_association_options o;

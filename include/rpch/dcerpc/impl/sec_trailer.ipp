@@ -7,8 +7,7 @@ RPCH_DECL result<verified_body> split_verifier(byte_view pdu, const common_heade
                                                std::size_t body_at) noexcept {
     if (h.auth_length == 0) return verified_body{pdu.subspan(body_at), std::nullopt};
     if (h.auth_length > limits::auth_token_bytes_max) return fail(errc::too_large);
-    // [C706] 13.2.6.1 aligns the trailer to 4 bytes of the PDU. It is found from the end here, so
-    // that a peer that aligns otherwise is understood.
+    // Found from the end, wherever that is: has_aligned_verifier() is for those who care.
     const std::size_t verifier = sec_trailer_bytes + h.auth_length;
     if (pdu.size() < body_at + verifier) return fail(errc::bad_auth_length);
     const std::byte* t = pdu.data() + pdu.size() - verifier;

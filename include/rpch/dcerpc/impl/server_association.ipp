@@ -183,8 +183,11 @@ RPCH_DECL bool server_association::is_admitted(const request& r,
 }
 
 /// Verifies a fragment by the security context of its call, and unseals its stub data. Mechanisms
-/// count, so it is done for what is dropped, too.
+/// count, so it is done for what is dropped, too. A verifier must be in its place at any level.
 RPCH_DECL std::error_code server_association::open(security_entry* s, byte_view pdu, request& r) {
+    if (r.auth && !detail::has_aligned_verifier(r.header))
+        return refuse(r.header, r.context_id, rpc_status::nca_proto_error, errc::bad_auth_length,
+                      false);
     const bool is_signed = s != nullptr && s->slot.signs();
     if (!is_signed) return {}; // level connect: a verifier proves nothing
     if (!r.auth)

@@ -20,6 +20,8 @@ RPCH_DECL std::error_code server_association::on_bind(byte_view pdu, const commo
                              : reason::not_specified;
         return refuse_bind(h, why, asked.error());
     }
+    if (asked->auth && !detail::has_aligned_verifier(h)) // not the reason of other bad lengths
+        return refuse_bind(h, reason::not_specified, errc::bad_auth_length);
     const auto bitmasks =
         std::count_if(asked->contexts.begin(), asked->contexts.end(), [](const auto& c) {
             return features_of(c.transfer_syntaxes.front()).has_value();
@@ -52,6 +54,8 @@ RPCH_DECL std::error_code server_association::on_alter_context(byte_view pdu,
         return refuse(h, 0, rpc_status::nca_proto_error, errc::unexpected_pdu);
     const auto asked = decode_bind(pdu, pdu_type::alter_context);
     if (!asked) return refuse(h, 0, rpc_status::nca_proto_error, asked.error());
+    if (asked->auth && !detail::has_aligned_verifier(h))
+        return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_auth_length);
     if (contradicts(*asked)) return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_value);
     const auto found = find_matches(*asked);
     if (!has_room(*asked, found)) { // [MS-RPCE] 3.3.3.5.5: a bind_nak here, too; calls go on
@@ -74,6 +78,8 @@ RPCH_DECL std::error_code server_association::on_auth3(byte_view pdu, const comm
     const auto p = decode_auth3(pdu);
     // Windows answers an auth3 that it cannot read with this status.
     if (!p) return refuse(h, 0, rpc_status::nca_fault_remote_no_memory, p.error());
+    if (!detail::has_aligned_verifier(h))
+        return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_auth_length);
     security_entry* s = find_security(p->auth.context_id);
     if (s == nullptr || s->at != security_state::begun || !s->slot.matches(p->auth))
         return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_security_token);
