@@ -64,6 +64,8 @@ inline constexpr std::size_t ntlm_av_pairs_max = 32;
 /// Bytes of a user, domain or workstation name of an NTLM message, as sent. Windows has at most 256
 /// characters in each.
 inline constexpr std::size_t ntlm_name_bytes_max = 1024;
+/// Bytes of a token that a server of NTLM takes: as many as Windows has room for.
+inline constexpr std::size_t ntlm_token_bytes_max = 2888;
 /// Mechanisms of one SPNEGO token; Windows offers four. RFC 4178 4.2.1.
 inline constexpr std::size_t spnego_mechanisms_max = 16;
 /// Answers and notices that a peer made one association queue and does not read, bytes.

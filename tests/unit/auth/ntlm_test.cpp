@@ -444,6 +444,24 @@ TEST_CASE("ntlm: an anonymous client is let in only where the server says so") {
     }
 }
 
+TEST_CASE("ntlm: a server takes tokens of 2888 bytes, as Windows does, and none above") {
+    for (const int leg : {0, 2})
+        for (const std::size_t bytes : {2888U, 2889U}) {
+            CAPTURE(leg);
+            CAPTURE(bytes);
+            parties p;
+            p.who = ntlm_credentials{}; // nobody's messages have no MIC that covers the octets
+            p.who.anonymous = true;
+            p.settings.allow_anonymous = true;
+            p.client_options.level = p.server_options.level = authentication_level::connect;
+            const bool is_taken = p.talk([&](int i, test::bytes& token) {
+                if (i == leg) token.resize(bytes);
+            });
+            CHECK(is_taken == (bytes == 2888));
+            if (!is_taken) CHECK(p.failed == errc::bad_security_token);
+        }
+}
+
 TEST_CASE("ntlm: responses of NTLMv1 and LM are refused, whatever they prove") {
     for (const std::size_t size : {0U, 24U}) {
         parties p;

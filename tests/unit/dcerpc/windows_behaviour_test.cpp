@@ -683,6 +683,75 @@ TEST_CASE("windows: a verifier begins at a multiple of 4, of whatever octets sta
     CHECK(std::get<call_received>(w.events.back()).stub.size() == 17);
 }
 
+// auth_pad_ntlm_2889_bind_*, auth_pad_ntlm_2889_*, auth_full_pad_spnego_* of that raw_protocol for
+// what is no token; spnego_privacy_bind_none, _sign for what does not verify
+TEST_CASE("windows: a token that is none is refused as a wrong password is, one that lies is not") {
+    struct acceptor final : auth::security_acceptor {
+        struct context final : test::toy_context {
+            using test::toy_context::toy_context;
+            std::error_code why;
+            int left = 0;
+            result<std::vector<std::byte>> step(byte_view token) override {
+                if (left-- == 0) return fail(why);
+                return test::toy_context::step(token);
+            }
+        };
+        std::error_code why;
+        int good = 0; // tokens before the one that fails
+        auth::security_provider provider() const noexcept override {
+            return auth::security_provider::kerberos;
+        }
+        result<std::unique_ptr<auth::security_context>>
+        accept(const auth::security_options&) override {
+            auto made = std::make_unique<context>(test::toy_rules{}, false);
+            made->why = why;
+            made->left = good;
+            return made;
+        }
+    };
+    const auto first = test::hex("01 736573616d65"), third = test::hex("03 736573616d65");
+    auto b = bind_of({{1, mgmt, {ndr20}}});
+    b.auth = {.auth_type = 16, .auth_level = 2, .context_id = 2, .token = first};
+    const auto bind = test::encoded(b);
+    b.auth->token = third;
+    const auto alter = test::encoded(b, pdu_type::alter_context);
+    auth3 end;
+    end.header = {.flags = test::whole, .call_id = 1};
+    end.auth = *b.auth;
+    struct row {
+        errc why;
+        std::string status;
+    };
+    for (const row& r :
+         {row{errc::bad_security_token, "access_denied"},
+          row{errc::bad_credentials, "access_denied"}, row{errc::account_locked, "access_denied"},
+          row{errc::authentication_failed, "sec_pkg_error"}}) {
+        const auto failing = [&](int good) {
+            auto made = std::make_shared<acceptor>();
+            made->why = r.why;
+            made->good = good;
+            server_association_options o;
+            o.security.push_back(std::move(made));
+            return o;
+        };
+        CHECK(world(failing(0)).nak(bind) == bind_reject_reason::invalid_checksum);
+        world w(failing(1)), v(failing(1));
+        REQUIRE_FALSE(w.take(bind));
+        test::next_output(w.machine);
+        CHECK(w.refused(alter) == "fault 1 context 0 " + r.status + " not executed, closed");
+        REQUIRE_FALSE(v.take(bind));
+        test::next_output(v.machine);
+        CHECK(v.refused(test::encoded(end)).empty());
+        CHECK(v.refused(request_of(2)) == "fault 2 context 1 access_denied, closed");
+    }
+    // auth_tail_pad_ntlm_*: one of a size that we read of no mechanism
+    const test::bytes large(limits::auth_token_bytes_max + 1);
+    b.auth->token = large;
+    CHECK(world().nak(test::encoded(b)) == bind_reject_reason::invalid_checksum);
+    CHECK(bound().refused(test::encoded(b, pdu_type::alter_context)) ==
+          "fault 1 context 0 access_denied not executed, closed");
+}
+
 // Each case of ntlmssp_* whose third token comes in an alter_context
 TEST_CASE("windows: an alter_context that ends a handshake is answered by an empty trailer") {
     server_association_options o;

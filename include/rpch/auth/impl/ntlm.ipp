@@ -261,7 +261,10 @@ RPCH_DECL result<std::vector<std::byte>> ntlm_client_context::answer(byte_view t
 }
 
 RPCH_DECL result<std::vector<std::byte>> ntlm_server_context::step(byte_view token) {
-    switch (std::exchange(stage_, stage::failed)) {
+    const stage before = std::exchange(stage_, stage::failed);
+    if (token.size() > limits::ntlm_token_bytes_max)
+        return refuse(errc::bad_security_token, "a token larger than NTLM has any");
+    switch (before) {
     case stage::start: return challenge(token);
     case stage::challenged: {
         auto out = verify(token);

@@ -14,10 +14,10 @@ RPCH_DECL std::error_code server_association::on_bind(byte_view pdu, const commo
         return refuse_bind(h, reason::not_specified, errc::unexpected_pdu);
     const auto asked = decode_bind(pdu);
     if (!asked) {
-        const auto why = asked.error() == errc::too_many ? reason::local_limit_exceeded
-                         : asked.error() == errc::bad_auth_length // as Windows answers
-                             ? reason::protocol_version_not_supported
-                             : reason::not_specified;
+        auto why = reason::not_specified; // these are as Windows answers
+        if (asked.error() == errc::too_many) why = reason::local_limit_exceeded;
+        if (asked.error() == errc::bad_auth_length) why = reason::protocol_version_not_supported;
+        if (asked.error() == errc::too_large) why = reason::invalid_checksum; // of a token
         return refuse_bind(h, why, asked.error());
     }
     if (asked->auth && !detail::has_aligned_verifier(h)) // not the reason of other bad lengths
@@ -53,7 +53,11 @@ RPCH_DECL std::error_code server_association::on_alter_context(byte_view pdu,
     if (state_ != state::bound)
         return refuse(h, 0, rpc_status::nca_proto_error, errc::unexpected_pdu);
     const auto asked = decode_bind(pdu, pdu_type::alter_context);
-    if (!asked) return refuse(h, 0, rpc_status::nca_proto_error, asked.error());
+    if (!asked) {
+        const bool is_token = asked.error() == errc::too_large;
+        return refuse(h, 0, is_token ? rpc_status::access_denied : rpc_status::nca_proto_error,
+                      asked.error());
+    }
     if (asked->auth && !detail::has_aligned_verifier(h))
         return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_auth_length);
     if (contradicts(*asked)) return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_value);
@@ -146,9 +150,11 @@ RPCH_DECL server_association::leg server_association::take_leg(const sec_trailer
         handshake_ = out.entry;
     }
     if (const auto ec = take_token(*out.entry, t.token, out.token)) {
-        const bool is_person = ec == errc::bad_credentials || ec == errc::account_locked;
+        // sec_pkg_error is for what does not verify: a MIC, a channel binding.
+        const bool verifies = ec == errc::bad_credentials || ec == errc::account_locked ||
+                              ec == errc::bad_security_token;
         return refused(ec, reason::invalid_checksum,
-                       is_person ? rpc_status::access_denied : rpc_status::sec_pkg_error);
+                       verifies ? rpc_status::access_denied : rpc_status::sec_pkg_error);
     }
     return out;
 }
