@@ -26,8 +26,7 @@ LEFT_OUT = {
 # Cases in which we differ from Windows: docs/conformance.md says why. One that passes fails the test.
 DIFFERENT = {
     'test_spnego_packet_bind_none', 'test_spnego_integrity_bind_none', 'test_spnego_privacy_bind_none',
-    'test_spnego_privacy_bind_sign', 'test_spnego_packet_downgrade_connect', 'test_spnego_change_auth_type1',
-    'test_spnego_change_auth_type3',
+    'test_spnego_privacy_bind_sign', 'test_spnego_packet_downgrade_connect',
 }
 
 

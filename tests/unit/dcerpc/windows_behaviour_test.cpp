@@ -447,7 +447,7 @@ TEST_CASE("windows: groups end with their last connection, and contexts are the 
 
 // auth_none_none_request, _connect_request, _call_request, _packet_request
 TEST_CASE("windows: a verifier of no security context is no way to call") {
-    for (const std::uint8_t l : octets{1, 2, 3, 4}) {
+    for (const std::uint8_t l : octets{0, 1, 2, 3, 4}) {
         bound w;
         request r;
         r.header = {.flags = test::whole, .call_id = 3};
@@ -750,6 +750,40 @@ TEST_CASE("windows: a token that is none is refused as a wrong password is, one 
     CHECK(world().nak(test::encoded(b)) == bind_reject_reason::invalid_checksum);
     CHECK(bound().refused(test::encoded(b, pdu_type::alter_context)) ==
           "fault 1 context 0 access_denied not executed, closed");
+}
+
+// spnego_change_auth_type1, _type2, _type3, _level, spnego_change_transfer
+TEST_CASE("windows: what a later leg may not change, and what is looked at first") {
+    const auto first = test::hex("01 736573616d65"), third = test::hex("03 736573616d65");
+    server_association_options o;
+    o.security.push_back(std::make_shared<test::toy_acceptor>(
+        test::toy_rules{.provider = auth::security_provider::kerberos}));
+    const auto begun = bind_of({{1, mgmt, {ndr20}}}), other = bind_of({{1, mgmt, {ndr20, ndr64}}});
+    const auto said_to = [&](std::uint8_t type, std::uint8_t auth_level, bind leg) {
+        world w(o);
+        auto b = begun;
+        b.auth = {.auth_type = 16, .auth_level = 5, .context_id = 2, .token = first};
+        REQUIRE_FALSE(w.take(test::encoded(b)));
+        test::next_output(w.machine);
+        leg.auth = {.auth_type = type, .auth_level = auth_level, .context_id = 2, .token = third};
+        return w.refused(test::encoded(leg, pdu_type::alter_context));
+    };
+    const auto fault = [](const std::string& status) {
+        return "fault 1 context 0 " + status + " not executed, closed";
+    };
+    for (const std::uint8_t type : octets{10, 9, 111}) {
+        CHECK(said_to(type, 5, begun) == fault("sec_pkg_error"));
+        CHECK(said_to(type, 5, other) == fault("proto_error"));
+    }
+    CHECK(said_to(0, 5, begun) == fault("access_denied"));
+    CHECK(said_to(0, 5, other) == fault("access_denied"));
+    CHECK(said_to(16, 6, begun) == fault("access_denied"));
+    CHECK(said_to(16, 5, other) == fault("proto_error"));
+    // One that begins nothing, either.
+    bound none(0, 1, o);
+    auto b = bind_of({{1, mgmt, {ndr64}}});
+    b.auth = {.auth_type = 0, .auth_level = 5, .context_id = 3, .token = first};
+    CHECK(none.refused(test::encoded(b, pdu_type::alter_context)) == fault("access_denied"));
 }
 
 // Each case of ntlmssp_* whose third token comes in an alter_context

@@ -60,6 +60,11 @@ RPCH_DECL std::error_code server_association::on_alter_context(byte_view pdu,
     }
     if (asked->auth && !detail::has_aligned_verifier(h))
         return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_auth_length);
+    // An auth_type of none is refused before the contexts are looked at; one that is not that of
+    // the first leg behind that, in take_leg().
+    const auto none = static_cast<std::uint8_t>(auth::security_provider::none);
+    if (asked->auth && asked->auth->auth_type == none)
+        return refuse(h, 0, rpc_status::access_denied, errc::security_not_supported);
     if (contradicts(*asked)) return refuse(h, 0, rpc_status::nca_proto_error, errc::bad_value);
     const auto found = find_matches(*asked);
     if (!has_room(*asked, found)) { // [MS-RPCE] 3.3.3.5.5: a bind_nak here, too; calls go on
@@ -111,6 +116,9 @@ RPCH_DECL server_association::leg server_association::take_leg(const sec_trailer
     leg out;
     out.entry = find_security(t.context_id);
     if (out.entry != nullptr) {
+        if (static_cast<std::uint8_t>(out.entry->slot.provider) != t.auth_type)
+            return refused(errc::security_downgrade, reason::not_specified,
+                           rpc_status::sec_pkg_error);
         if (out.entry->at != security_state::begun || !out.entry->slot.matches(t))
             return refused(errc::security_downgrade, reason::not_specified,
                            rpc_status::access_denied);
