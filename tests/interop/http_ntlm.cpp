@@ -3,7 +3,8 @@
 //     interop_http_ntlm curl     curl --ntlm asks for an echo, right and wrong
 //     interop_http_ntlm impacket CLIENT
 //                                impacket_client.py makes calls, right and wrong
-//     interop_http_ntlm serve    prints the ports of proxy and server, and serves for a minute
+//     interop_http_ntlm samba CLIENT
+//                                samba_client.py does, which logs on at the RPC layer, too
 //
 // The user is labuser, of whatever domain, with the password labpass. So has domainuser, of RPCHDOM
 // alone, and lockeduser, who may not log on.
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include <rpch/auth/ntlm.hpp>
+#include <rpch/auth/spnego.hpp>
 #include <rpch/transport/ntlm_environment.hpp>
 
 #include <asio/buffer.hpp>
@@ -31,16 +33,20 @@ namespace {
 
 constexpr int skipped = 77;
 
-/// Samba's client logs on at both layers or at none, so the server takes NTLM as well.
-test::stack_options ntlm_only() {
+/// Samba's client logs on at both layers or at none, so the server takes what the proxy does.
+test::stack_options ntlm_only(bool in_negotiate = false) {
     const auto& environment = rpch::transport::system_ntlm_environment();
     auto accounts = std::make_shared<rpch::auth::ntlm_account_list>();
     const auto hash = rpch::auth::ntowf_v1("labpass").value();
     accounts->add({"labuser", "", hash, false});
     accounts->add({"domainuser", "RPCHDOM", hash, false});
     accounts->add({"lockeduser", "", hash, true});
-    const auto acceptor = std::make_shared<rpch::auth::ntlm_acceptor>(
-        environment, std::move(accounts), rpch::auth::ntlm_server_settings{});
+    std::shared_ptr<rpch::auth::security_acceptor> acceptor =
+        std::make_shared<rpch::auth::ntlm_acceptor>(environment, std::move(accounts),
+                                                    rpch::auth::ntlm_server_settings{});
+    if (in_negotiate)
+        acceptor = std::make_shared<rpch::auth::spnego_acceptor>(
+            std::vector<std::shared_ptr<rpch::auth::security_acceptor>>{acceptor});
     return {.adjust_proxy =
                 [acceptor](rpch::proxy_settings& s) {
                     s.allow_anonymous = false;
@@ -49,13 +55,14 @@ test::stack_options ntlm_only() {
             .adjust_server = [acceptor](rpch::server_settings& s) { s.rpc_security = {acceptor}; }};
 }
 
-/// Runs a program while the stack serves. @return what it says on standard output.
+/// Runs a program while the stack serves. @return what it says, errors too.
 std::string run(test::stack& all, const std::vector<std::string>& words, int& code) {
     std::array<int, 2> ends{};
     if (::pipe(ends.data()) != 0) throw std::runtime_error("no pipe");
     const pid_t child = ::fork();
     if (child == 0) {
         ::dup2(ends[1], 1);
+        ::dup2(ends[1], 2);
         ::close(ends[0]);
         ::close(ends[1]);
         std::vector<char*> arguments;
@@ -113,7 +120,7 @@ const std::vector<logon>& logons() {
 
 void require_refusal(test::stack& all, const logon& who) {
     if (who.is_right()) return;
-    if (all.proxy_said("logon failed: " + who.refusal)) return;
+    if (all.proxy_said("logon failed: " + who.refusal, ", " + who.user + ")")) return;
     for (const auto& each : all.proxy_log) std::printf("proxy: %s\n", each.c_str());
     throw std::runtime_error("the log does not say: " + who.refusal);
 }
@@ -180,6 +187,42 @@ void call_with_impacket(const std::string& client) {
     }
 }
 
+/// It has one set of credentials: whom the proxy let in by mistake the server would refuse, in the
+/// same words. So the log of the proxy tells, and the server must not have heard of them.
+void call_with_samba(const std::string& client) {
+    struct ways {
+        std::string http, rpc, told;
+    };
+    // The last token of NTLM goes with the channel's request, that of SPNEGO in one of its own.
+    for (const ways& by : {ways{"ntlm", "ntlm", "{Access Denied}"},
+                           ways{"negotiate", "spnego", "The attempted logon is invalid"}}) {
+        test::stack all(ntlm_only(by.http == "negotiate"));
+        int code = 0;
+        run(all, {"/usr/bin/python3", "-c", "import samba.dcerpc.echo"}, code);
+        if (code != 0) std::exit(skipped);
+        for (const logon& each : logons()) {
+            all.proxy_log.clear();
+            all.server_log.clear();
+            const std::string said =
+                run(all, {"/usr/bin/python3", client,
+                          "--proxy",          "127.0.0.1:" + std::to_string(all.proxy_port),
+                          "--target",         "127.0.0.1:" + std::to_string(all.server_port),
+                          "--http-auth",      by.http,
+                          "--rpc-auth",       by.rpc,
+                          "--rpc-domain",     each.domain,
+                          "--rpc-user",       each.user,
+                          "--rpc-password",   each.password,
+                          "--call",           "echo",
+                          "--bytes",          "3000"},
+                    code);
+            require((code == 0) == each.is_right(), "Samba ended with " + std::to_string(code));
+            require(said.find(each.is_right() ? "ok: " : by.told) != std::string::npos, said);
+            require_refusal(all, each);
+            require(all.server_log.empty() != each.is_right(), "who reached the server?");
+        }
+    }
+}
+
 } // namespace
 
 int main(int count, char** words) try {
@@ -188,13 +231,9 @@ int main(int count, char** words) try {
         ask_with_curl();
     else if (what == "impacket" && count == 3)
         call_with_impacket(words[2]);
-    else if (what == "serve") {
-        test::stack all(ntlm_only());
-        std::printf("%u %u\n", unsigned{all.proxy_port}, unsigned{all.server_port});
-        std::fflush(stdout);
-        all.run_until([] { return false; });
-        for (const auto& each : all.proxy_log) std::printf("%s\n", each.c_str());
-    } else
+    else if (what == "samba" && count == 3)
+        call_with_samba(words[2]);
+    else
         return 2;
     return 0;
 } catch (const std::exception& why) {

@@ -3,7 +3,7 @@
 and ept_lookup, which must find SAMR over ncacn_ip_tcp; or the registry of raw_server.cpp.
 
 usage: samba_client.py --proxy IP:PORT --target HOST:PORT [--tls --ca FILE]
-                       [--http-domain NAME --http-password WORD]
+                       [--http-auth basic|ntlm|negotiate] [--http-domain NAME --http-password WORD]
                        [--rpc-auth none|ntlm|spnego|krb5] [--rpc-level connect|packet|sign|seal]
                        [--rpc-domain NAME] [--rpc-user NAME] [--rpc-password WORD]
                        [--realm NAME --kdc ADDRESS --rpc-host NAME]
@@ -83,7 +83,8 @@ def binding(args):
         words.append('target_hostname=' + args.rpc_host)
     if args.direct:
         return 'ncacn_ip_tcp:%s[%s]' % (host, ','.join(words))
-    words += ['HttpUseTls=' + ('true' if args.tls else 'false'), 'RpcProxy=' + args.proxy, 'HttpAuthOption=basic']
+    words += ['HttpUseTls=' + ('true' if args.tls else 'false'), 'RpcProxy=' + args.proxy,
+              'HttpAuthOption=' + args.http_auth]
     return 'ncacn_http:%s[%s]' % (host, ','.join(words))
 
 
@@ -184,6 +185,7 @@ def main():
     p.add_argument('--direct', action='store_true')
     p.add_argument('--tls', action='store_true')
     p.add_argument('--ca')
+    p.add_argument('--http-auth', choices=('basic', 'ntlm', 'negotiate'), default='basic')
     p.add_argument('--http-domain')
     p.add_argument('--http-password')
     p.add_argument('--rpc-auth', choices=('none', 'ntlm', 'spnego', 'krb5'), default='none')
