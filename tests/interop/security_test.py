@@ -146,9 +146,9 @@ def answered(result):
     expect(code == 0 and 'ok: ' in said, 'the client said: ' + said)
 
 
-def both_layers(lab, *words, http_password=PASSWORD, tls=()):
-    return impacket(lab, '--proxy', lab.at, '--target', '127.0.0.1:%d' % lab.http, '--http-auth', 'ntlm', '--http-user',
-                    USER, '--http-password', http_password, '--rpc-level', 'privacy', *tls, *words)
+def both_layers(lab, *words, level='privacy', http_password=PASSWORD, tls=(), at=None):
+    return impacket(lab, '--proxy', at or lab.at, '--target', '127.0.0.1:%d' % lab.http, '--http-auth', 'ntlm',
+                    '--http-user', USER, '--http-password', http_password, '--rpc-level', level, *tls, *words)
 
 
 @case('impacket')
@@ -158,6 +158,20 @@ def impacket_ntlm_at_the_proxy_and_at_the_server(lab):
     answered(both_layers(lab, '--bytes', '100000'))
     code, said = both_layers(lab, http_password='other')
     expect(code == 1 and ' 401 ' in said, 'a wrong password at the proxy was good enough: ' + said)
+    code, said = both_layers(lab, level='integrity')
+    expect(code == 1 and 'rpc_s_access_denied' in said, 'a weaker level was good enough: ' + said)
+
+
+@case('impacket')
+def impacket_ntlm_at_the_proxy_and_integrity_at_the_server(lab):
+    protected(lab, 'ntlm', 'integrity')
+    lab.proxy(auth='ntlm')
+    tap = lab.tap(lab.port)
+    answered(both_layers(lab, '--bytes', '100000', level='integrity', at='127.0.0.1:%d' % tap.port))
+    expect_spoken(tap, 'ntlm', 'sign', '', 'impacket')
+    lab.running[-1].must_log('IN channel of 127.0.0.1 (%s) to 127.0.0.1:%d open' % (USER, lab.http))
+    code, said = both_layers(lab, level='connect')
+    expect(code == 1 and 'rpc_s_access_denied' in said, 'a weaker level was good enough: ' + said)
 
 
 @case('impacket', 'openssl')
