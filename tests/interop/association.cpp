@@ -4,11 +4,16 @@
 //     interop_association BINDING DOMAIN USER     association groups, [C706] 9.5.1
 //     interop_association BINDING DOMAIN USER ntlm|negotiate|kerberos LEVEL TARGET
 //                         calls on one connection; DOMAIN is the realm, unless it is for NTLM
+//     interop_association BINDING DOMAIN USER ntlm|negotiate|kerberos LEVEL TARGET OTHER
+//     several|one
+//                         calls of two users on one connection, at a server that takes several
+//                         security contexts on it, or one; RPCH_OTHER_PASSWORD is the other's
 //
 // Groups: opened by one connection, its server handle is good on another one of the same group, and
 // on no other; it outlives the connection that got it, and the group ends with its last one. Then
 // as many calls at once with one handle as make a client open further connections by itself.
 // Calls: each signature but the first has a sequence number above 0.
+// Users: a server handle is good for the one who opened it, and for nobody else.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -64,10 +69,11 @@ struct place {
 struct session {
     rpch::client rpc;
     std::uint16_t context = 0;
+    rpch::call_parameters as{};
 
     /// @return the answer without its status, which must be success.
     asio::awaitable<octets> call(std::uint16_t opnum, octets stub, std::error_code& why) {
-        auto answer = co_await rpc.async_call_raw(context, opnum, std::move(stub),
+        auto answer = co_await rpc.async_call_raw(context, opnum, std::move(stub), as,
                                                   asio::redirect_error(asio::use_awaitable, why));
         if (why) co_return octets{};
         require(answer.stub.size() >= 4, "a short answer");
@@ -235,6 +241,105 @@ asio::awaitable<void> call_in_turn(const place& where, const std::string& domain
     std::printf("%zu calls in turn\n", 5 * rounds);
 }
 
+using initiator = std::shared_ptr<rpch::auth::security_initiator>;
+
+/// The same connection, used by somebody else.
+session for_user(const session& one, const initiator& who, rpch::auth::authentication_level level) {
+    auto identity = std::make_shared<rpch::call_identity>();
+    identity->security = who;
+    identity->level = level;
+    session out = one;
+    out.as.identity = std::move(identity);
+    return out;
+}
+
+/// Calls of several users in turn, with handles of their own and of each other, and then at once.
+asio::awaitable<void> call_as_each(const std::vector<session>& users) {
+    std::vector<octets> handles;
+    for (session each : users) handles.push_back(co_await each.open_server());
+    for (std::size_t i = 0; i < users.size(); ++i)
+        for (std::size_t j = 0; j < users.size(); ++j) {
+            session caller = users[i];
+            const std::error_code why = co_await caller.use(handles[j]);
+            if (i == j)
+                require(!why, "with the user's own handle: " + why.message());
+            else
+                require(why == rpch::rpc_status::nca_fault_context_mismatch,
+                        "with another user's handle: " + why.message());
+        }
+    constexpr std::size_t calls = 30;
+    std::size_t answered = 0, failed = 0;
+    for (std::size_t i = 0; i < calls; ++i) {
+        const std::size_t who = i % users.size();
+        asio::co_spawn(
+            co_await asio::this_coro::executor,
+            [](session caller, octets handle) -> asio::awaitable<std::error_code> {
+                co_return co_await caller.use(std::move(handle));
+            }(users[who], handles[who]),
+            [&](const std::exception_ptr& thrown, std::error_code why) {
+                ++answered;
+                if (thrown || why) ++failed;
+            });
+    }
+    while (answered < calls) co_await pause(1ms);
+    require(failed == 0, std::to_string(failed) + " calls failed");
+    require(users.front().rpc.connections() == 1, "more than one connection");
+}
+
+/// Whose calls they are.
+struct people {
+    initiator one, other, wrong; ///< The last has a wrong password.
+    bool is_found_out_before;    ///< Which shows before anything is sent: Kerberos.
+};
+
+/// Two users, and nobody or one of them as the client itself, at a server that takes a context of
+/// each.
+asio::awaitable<void> call_as_two(place where, const people& who) {
+    const auto level = where.options.rpc_level;
+    where.options.rpc_security = nullptr;
+    const session nobody = co_await must_open(where);
+    std::vector<session> users{nobody, for_user(nobody, who.one, level),
+                               for_user(nobody, who.other, level)};
+    co_await call_as_each(users);
+    where.options.rpc_security = who.one;
+    session own = co_await must_open(where);
+    users = std::vector{own, for_user(own, who.other, level)};
+    co_await call_as_each(users);
+    const octets handle = co_await own.open_server();
+    session refused = for_user(own, who.wrong, level);
+    const std::error_code why = co_await refused.use(handle);
+    const std::error_code then = co_await own.use(handle);
+    if (who.is_found_out_before)
+        require(why == rpch::errc::bad_credentials && !then, "a wrong password: " + why.message());
+    else // the server ends the connection
+        require(why.category() == rpch::rpc_status_category() &&
+                    then == rpch::errc::connection_lost,
+                "a wrong password: " + why.message() + ", then: " + then.message());
+    std::printf("two users on one connection\n");
+}
+
+/// The same at a server that takes one context of a connection, and that with the bind.
+asio::awaitable<void> call_as_one(place where, const people& who) {
+    const auto level = where.options.rpc_level;
+    where.options.rpc_security = who.one;
+    session own = co_await must_open(where);
+    const octets handle = co_await own.open_server();
+    session second = for_user(own, who.other, level);
+    std::error_code why = co_await second.use(handle);
+    require(why == rpch::errc::security_not_supported, "a second user: " + why.message());
+    const std::vector<session> owner(1, own);
+    co_await call_as_each(owner); // goes on
+    where.options.rpc_security = nullptr;
+    session nobody = co_await must_open(where);
+    const octets nobodys = co_await nobody.open_server();
+    session late = for_user(nobody, who.one, level);
+    why = co_await late.use(nobodys);
+    require(why == rpch::rpc_status::access_denied, "a user after the bind: " + why.message());
+    why = co_await nobody.use(nobodys);
+    require(why == rpch::errc::connection_lost, "and then: " + why.message());
+    std::printf("one user on one connection\n");
+}
+
 std::shared_ptr<rpch::auth::security_initiator> security(const std::string& mechanism,
                                                          const std::string& domain,
                                                          const std::string& user,
@@ -265,10 +370,13 @@ rpch::auth::authentication_level level_of(const std::string& word) {
 
 int main(int count, char** words) try {
     const char* password = std::getenv("RPCH_PASSWORD");
-    if ((count != 4 && count != 7) || password == nullptr) return 2;
+    const char* other_password = std::getenv("RPCH_OTHER_PASSWORD");
+    const bool groups = count == 4, users = count == 9;
+    if ((!groups && !users && count != 7) || password == nullptr) return 2;
+    if (users && other_password == nullptr) return 2;
     place where{words[1], {}};
-    const bool groups = count == 4;
-    where.options.rpc_security = security(groups ? "ntlm" : words[4], words[2], words[3], password);
+    const std::string mechanism = groups ? "ntlm" : words[4];
+    where.options.rpc_security = security(mechanism, words[2], words[3], password);
     if (!groups) {
         where.options.rpc_level = level_of(words[5]);
         where.options.rpc_target = words[6];
@@ -279,6 +387,19 @@ int main(int count, char** words) try {
     asio::co_spawn(
         io,
         [&]() -> asio::awaitable<void> {
+            if (users) {
+                const people who{
+                    .one = where.options.rpc_security,
+                    .other = security(mechanism, words[2], words[7], other_password),
+                    .wrong = security(mechanism, words[2], words[7], "guess"),
+                    .is_found_out_before = mechanism == "kerberos",
+                };
+                if (std::string(words[8]) == "several")
+                    co_await call_as_two(where, who);
+                else
+                    co_await call_as_one(where, who);
+                co_return;
+            }
             if (!groups) {
                 // the domain's short name is the first word of the realm's
                 std::string domain = words[2];

@@ -21,6 +21,7 @@ from lab import PEER_PYTHON, Failed, expect, run
 
 REALM, DOMAIN, HOST = 'LAB.TEST', 'LAB', 'labdc'
 ADMIN, ADMIN_PASSWORD = 'Administrator', 'Passw0rd.lab'
+OTHER, OTHER_PASSWORD = 'otheruser', 'Passw0rd.other'
 # SamrConnect, IDL_DRSBind and is_server_listening: interface, operation, stub data.
 SAMR = '12345778-1234-abcd-ef00-0123456789ac@1.0', '0', '0000000000000002'
 DRSUAPI = 'e3514235-4b06-11d1-ab04-00c04fc2dcd2@4.0', '0', '00' * 8
@@ -75,10 +76,11 @@ def provision(room):
         out.write('[global]\n')
     settings = LoadParm()
     settings.load(empty)
-    samba_provision(logging.getLogger('provision'), system_session(), smbconf=empty, targetdir=room, lp=settings,
-                    realm=REALM, domain=DOMAIN, hostname=HOST, hostip='127.0.0.1', adminpass=ADMIN_PASSWORD,
-                    serverrole='active directory domain controller', dns_backend='NONE',
-                    dom_for_fun_level=DS_DOMAIN_FUNCTION_2008_R2, skip_sysvolacl=True)
+    made = samba_provision(logging.getLogger('provision'), system_session(), smbconf=empty, targetdir=room, lp=settings,
+                           realm=REALM, domain=DOMAIN, hostname=HOST, hostip='127.0.0.1', adminpass=ADMIN_PASSWORD,
+                           serverrole='active directory domain controller', dns_backend='NONE',
+                           dom_for_fun_level=DS_DOMAIN_FUNCTION_2008_R2, skip_sysvolacl=True)
+    made.samdb.newuser(OTHER, OTHER_PASSWORD)
 
 
 def answers(address, port):
@@ -100,6 +102,7 @@ class DomainController:
         self.kept = room is not None
         self.room = os.path.abspath(room or tempfile.mkdtemp(prefix='rpch_dc.'))
         self.process = None
+        self.settings = ()
 
     def __enter__(self):
         try:
@@ -126,6 +129,7 @@ class DomainController:
         with open(conf, 'w') as out:
             out.write(CONFIGURATION.format(domain=DOMAIN, realm=REALM, name=HOST.upper(), address=self.address,
                                            netlogon_port=self.netlogon_port, rpc_port=self.rpc_port, room=self.room))
+            out.writelines('    %s\n' % each for each in self.settings)
         self.log = os.path.join(self.room, 'samba.log')
         with open(self.log, 'w') as out:
             self.process = subprocess.Popen(
@@ -174,7 +178,13 @@ class DomainController:
         with open(self.log, errors='replace') as file:
             return ''.join(file.readlines()[-25:])
 
-    def stop(self):
+    def restart(self, *settings):
+        """With further lines of its configuration; at the same address, with other ports."""
+        self.end()
+        self.settings = settings
+        self.start()
+
+    def end(self):
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -182,6 +192,9 @@ class DomainController:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def stop(self):
+        self.end()
         if not self.kept:
             shutil.rmtree(self.room, ignore_errors=True)
 

@@ -4,9 +4,10 @@ import itertools
 import re
 import sys
 
-from lab import (BIND_ACK, ENCODINGS, PASSWORD, USER, Failed, at_once, beside, case, expect, expect_spoken, main, pdus, run,
-                 smbtorture)
-from samba_dc import ADMIN, ADMIN_PASSWORD, DOMAIN, DRSUAPI, MGMT, REALM, SAMR, WRONG_PASSWORD, DomainController
+from lab import (BIND_ACK, ENCODINGS, PASSWORD, USER, Failed, at_once, beside, case, expect, expect_spoken, main, pdus,
+                 protection, run, smbtorture)
+from samba_dc import (ADMIN, ADMIN_PASSWORD, DOMAIN, DRSUAPI, MGMT, OTHER, OTHER_PASSWORD, REALM, SAMR, WRONG_PASSWORD,
+                      DomainController)
 
 OPERATIONS = ('addone', 'sinkdata', 'echodata', 'sourcedata', 'testcall', 'testcall2', 'enum', 'surrounding',
               'doublepointer', 'sleep')
@@ -299,22 +300,55 @@ def our_client_at_a_domain_controller(lab):
         expect(code == 1 and re.search(WRONG_PASSWORD['negotiate'], said), 'NTLM inside SPNEGO, wrong password: ' + said)
 
 
+def our_users(lab, dc, tap, mechanism, level, *more, environment=None):
+    """association.cpp as the domain's administrator, and with more words as the other user as well."""
+    code, said = run([beside(lab.program, 'interop_association'), 'ncacn_ip_tcp:127.0.0.1[%d]' % tap.port,
+                      DOMAIN if mechanism == 'ntlm' else REALM, ADMIN, mechanism, level, 'host/' + dc.name, *more], 60,
+                     {**dc.kerberos(lab.room), **(environment or {}), 'RPCH_PASSWORD': ADMIN_PASSWORD,
+                      'RPCH_OTHER_PASSWORD': OTHER_PASSWORD})
+    expect(code == 0, '%s, %s %s: %s\n%s' % (mechanism, level, more, said, dc.tail()))
+    return said.strip()
+
+
+def security_contexts(kept):
+    """The auth_context_id of each request of a connection, or None; [MS-RPCE] 2.2.2.11."""
+    trailers = [octets[-int.from_bytes(octets[10:12], 'little') - 8:] if protection(octets) else None
+                for kind, _, octets in pdus(bytes(kept[0])) if kind == REQUEST]
+    return {trailer and int.from_bytes(trailer[4:8], 'little') for trailer in trailers}
+
+
+def two_users_on_one_connection(lab, dc):
+    """Nobody and both, then one as the client itself and the other; and where the server agrees to one context alone."""
+    for how, levels in (('several', ('packet', 'integrity', 'privacy')), ('one', ('privacy',))):
+        for mechanism, level in itertools.product(MECHANISMS, levels):
+            tap = lab.tap(dc.rpc_port, dc.address)
+            said = our_users(lab, dc, tap, mechanism, level, OTHER, how)
+            seen = [security_contexts(kept) for kept in tap.connections]
+            if how == 'several':                            # a third one is that of a wrong password
+                expect(len(seen) == 2 and len(seen[0]) == 3 and None in seen[0] and len(seen[1]) in (2, 3)
+                       and None not in seen[1], '%s, %s: %s' % (mechanism, level, seen))
+            else:
+                expect(len(seen) == 2 and len(seen[0]) == 1 and None not in seen[0] and seen[1] == {None},
+                       '%s, %s: %s' % (mechanism, level, seen))
+            print('%s, %s: %s' % (mechanism, level, said))
+        if how == 'several':
+            dc.restart('dcesrv:max auth states = 0')
+
+
 @case('a Samba domain controller')
-def our_client_calls_a_domain_controller_in_turn(lab):
-    """SAMR: many calls on one connection, the sequence numbers of whose signatures count on."""
+def our_client_calls_a_domain_controller_in_turn_and_as_two_users(lab):
+    """SAMR: many calls on one connection, the sequence numbers of whose signatures count on; and calls of two users."""
     with DomainController() as dc:
         ways = [(mechanism, {}, mechanism == 'ntlm') for mechanism in MECHANISMS] + [('negotiate', WITHOUT_KERBEROS, True)]
         for (mechanism, environment, ntlm), level in itertools.product(ways, LEVELS.values()):
             tap = lab.tap(dc.rpc_port, dc.address)
-            code, said = run([beside(lab.program, 'interop_association'), 'ncacn_ip_tcp:127.0.0.1[%d]' % tap.port,
-                              DOMAIN if mechanism == 'ntlm' else REALM, ADMIN, mechanism, level, 'host/' + dc.name], 60,
-                             {**dc.kerberos(lab.room), **environment, 'RPCH_PASSWORD': ADMIN_PASSWORD})
             what = '%s, %s%s' % (mechanism, level, ', NTLM inside' if environment else '')
-            expect(code == 0, '%s: %s\n%s' % (what, said, dc.tail()))
+            said = our_users(lab, dc, tap, mechanism, level, environment=environment)
             expect_mechanism(tap, mechanism, level, ntlm, what)
             requests = [octets for kind, _, octets in pdus(bytes(tap.connections[0][0])) if kind == REQUEST]
             expect(len(requests) == 15, '%s: %d requests' % (what, len(requests)))
-            print('%s: %s' % (what, said.strip()))
+            print('%s: %s' % (what, said))
+        two_users_on_one_connection(lab, dc)
 
 
 @case('a Samba domain controller', 'smbtorture')

@@ -60,12 +60,13 @@ struct call_parameters {
     bool idempotent = false;
     /// Makes the call as somebody else, on the same connections: with a further security context
     /// of the connection, [MS-RPCE] 3.3.1.5.4, which the first call with this object (compared by
-    /// its address) establishes, and which lasts as long as the connection. A server that did not
-    /// agree to several contexts (Samba) takes it only where the client itself has none:
-    /// errc::security_not_supported. Windows, and our server, close the connection on a user they
-    /// refuse: the calls of others fail with it, and a client of one connection has to connect
-    /// again. One object for each user, not for each call: on a connection a client builds
-    /// limits::client_security_contexts_max, the client's own included; one more is errc::too_many.
+    /// its address) establishes, and which lasts as long as the connection. Where the server did
+    /// not agree to several, it is refused beside the client's own, errc::security_not_supported,
+    /// and without one the server decides. A connection is closed on a user who is refused, by
+    /// Windows, Samba and ours: the calls of others fail with it, and a client of one connection
+    /// has to connect again. One object for each user, not for each call: on a connection a client
+    /// builds limits::client_security_contexts_max, the client's own included; one more is
+    /// errc::too_many.
     std::shared_ptr<const call_identity> identity{};
 };
 
