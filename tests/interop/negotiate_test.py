@@ -2,13 +2,14 @@
 """Kerberos at the HTTP layer, in a realm of MIT's KDC: curl --negotiate and our client at `rpch proxy --auth negotiate
 --keytab` and at the front of `rpch serve --https`, with RPC security inside; and NTLM inside Negotiate, by Samba's
 client, by curl with gss-ntlmssp, and by ours."""
+import itertools
 import os
 import re
 import sys
 
 import kerberos_realm
 from kerberos_realm import REALM
-from lab import PASSWORD, USER, case, expect, main, run, smbtorture
+from lab import PASSWORD, USER, case, expect, expect_spoken, main, run, smbtorture
 
 ECHO = '60a15ec5-4de8-11d7-a637-005056a20182@1.0'
 ALICE = REALM + '\\alice'                                   # as the log of a server names her
@@ -69,10 +70,15 @@ def refused(answers):
            'not refused, or without a challenge: %s %s' % (statuses, head))
 
 
-def call(lab, *words, http='negotiate', tls=False, environment=None):
-    binding = 'ncacn_http:127.0.0.1[%d,RpcProxy=localhost:%d,HttpUseTls=%s]' % (lab.http, lab.port, str(tls).lower())
-    code, said = run([lab.program, 'call', binding, ECHO, '0', '--stub', '29000000', '--auth', http,
-                      *(('--ca', lab.path('cert.pem')) if tls else ()), *words], 30,
+def call(lab, *words, http='negotiate', tls=False, port=None, environment=None):
+    """Through the proxy, or over TCP if `http` is None; `port` stands for that of the listener."""
+    if http:
+        binding = 'ncacn_http:127.0.0.1[%d,RpcProxy=localhost:%d,HttpUseTls=%s]' % (
+            lab.http, port or lab.port, str(tls).lower())
+        words = ('--auth', http, *(('--ca', lab.path('cert.pem')) if tls else ()), *words)
+    else:
+        binding = 'ncacn_ip_tcp:127.0.0.1[%d]' % (port or lab.tcp)
+    code, said = run([lab.program, 'call', binding, ECHO, '0', '--stub', '29000000', *words], 30,
                      dict({'RPCH_PASSWORD': PASSWORD, 'RPCH_RPC_PASSWORD': PASSWORD}, **(environment or {})))
     print('rpch call', *words, code, said.strip())
     return code, said.strip()
@@ -134,6 +140,26 @@ def our_client_with_security_of_rpc_inside(lab, env):
     # one ticket for the proxy is none for the server
     told(call(lab, '--rpc-auth', 'kerberos', '--target', 'host/nowhere.test', tls=True),
          'could not be authenticated', 'not found in Kerberos database')
+
+
+@in_a_realm()
+def our_client_at_every_level(lab, env):
+    """Kerberos, bare and as all that SPNEGO has to offer, at a server that demands the level, over TCP and through the
+    proxy; a level below is not enough."""
+    levels = {'connect': 'connect', 'packet': 'packet', 'integrity': 'sign', 'privacy': 'seal'}    # ours, Samba's words
+    below = None
+    for level in levels:
+        lab.serve('--rpc-auth', 'kerberos,negotiate', '--keytab', env['RPCH_KEYTAB'], '--auth-level', level)
+        proxy(lab, env)
+        for (rpc, wire), http in itertools.product((('kerberos', 'krb5'), ('negotiate', 'spnego')), (None, 'negotiate')):
+            words = ('--rpc-auth', rpc, '--target', 'host/localhost', '--auth-level')
+            tap = lab.tap(lab.port if http else lab.tcp)
+            lab.log.log.clear()
+            answered(call(lab, *words, level, http=http, port=tap.port), lab, ALICE if http else None)
+            expect_spoken(tap, wire, levels[level], '', '%s, %s' % (rpc, level))
+            if below:
+                told(call(lab, *words, below, http=http), 'access denied')
+        below = level
 
 
 @in_a_realm()
