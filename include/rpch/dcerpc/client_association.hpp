@@ -65,7 +65,10 @@ using client_event_list = std::vector<client_event>;
 struct call_options {
     std::uint16_t context = 0; ///< As add_context() returned it.
     std::uint16_t opnum = 0;
-    std::uint32_t security = 0; ///< As add_security() returned it; 0 for a call without.
+    /// As add_security() returned it; 0 for a call without. PDUs of level connect carry nothing
+    /// that tells whose they are: the server takes such a call for one of the context that went
+    /// with the bind, whichever is named here.
+    std::uint32_t security = 0;
     std::optional<uuid> object{};
     /// [maybe]: the server sends no answer and the machine reports nothing about the call.
     bool maybe = false;

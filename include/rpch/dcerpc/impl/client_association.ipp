@@ -65,7 +65,6 @@ RPCH_DECL result<std::uint32_t> client_association::add_security(security_reques
         return fail(errc::bad_setting);
     if (security_.size() >= limits::client_security_contexts_max) {
         refusal_ = "a client builds no more security contexts on one connection";
-        advice_.clear();
         return fail(errc::too_many);
     }
     if (state_ == state::bound && !security_.empty() && !several_security_contexts_)
