@@ -385,9 +385,71 @@ TEST_CASE("An idempotent call opens a connection if none is left, and is made tw
         CHECK_FALSE(unlucky->why.did_not_execute);
         w.all.held.clear();
 
-        // A client that has ended stays so: only what was under way is made again.
+        // Of a client that has ended only idempotent calls open a connection.
         CHECK(caller.call(probe::echo)->why);
         CHECK(caller.connection().connections() == 0);
+    }
+}
+
+TEST_CASE("An idempotent call that finds its connection lost opens another one") {
+    rpch::call_parameters again;
+    again.idempotent = true;
+    for (const way by : {way::tcp, way::http}) {
+        for (const std::size_t most : {1U, 3U}) {
+            world w(by);
+            test::caller caller(w.all, w.binding(), w.options(most));
+            REQUIRE(caller.open());
+            CHECK_FALSE(caller.call(probe::echo)->why);
+            w.between.stop_accepting();
+            w.between.reset(0);
+            REQUIRE(w.all.run_until([&] { return caller.connection().connections() == 0; }));
+            // While nobody listens it fails, and was tried; afterwards it does not.
+            for (int i = 0; i < 2; ++i) {
+                const auto in_vain = caller.begin(probe::echo, test::pattern(7), again, {});
+                REQUIRE(w.wait_for({in_vain}));
+                CHECK(in_vain->why.code == errc::connect_failed);
+                CHECK(in_vain->why.did_not_execute);
+            }
+            w.between.accept_again();
+            const auto other = caller.call(probe::echo);
+            CHECK(other->why);
+            CHECK(other->why.did_not_execute);
+            const auto saved = caller.begin(probe::echo, test::pattern(7), again, {});
+            REQUIRE(w.wait_for({saved}));
+            CHECK_MESSAGE(!saved->why, saved->why.to_string());
+            CHECK(saved->stub == test::pattern(7));
+            CHECK(caller.connection().connections() == 1);
+            CHECK_FALSE(caller.call(probe::echo)->why); // on that one
+            caller.connection().close();
+            w.all.run_ready();
+            const auto closed = caller.begin(probe::echo, {}, again, {});
+            REQUIRE(w.wait_for({closed}));
+            CHECK(closed->why.code == errc::operation_aborted);
+        }
+    }
+}
+
+TEST_CASE("An idempotent call of a user whom the server refuses tries no second logon") {
+    rpch::call_parameters again;
+    again.idempotent = true;
+    for (const way by : {way::tcp, way::http}) {
+        world w(by, {.adjust_server = [](rpch::server_settings& s) {
+                    s.rpc_security = {std::make_shared<test::toy_acceptor>()};
+                }});
+        auto options = w.options(1);
+        options.rpc_security =
+            std::make_shared<test::toy_initiator>(test::toy_rules{.password = "wrong"});
+        test::caller caller(w.all, w.binding(), options);
+        caller.open(); // the last leg has no answer
+        const std::size_t before = w.between.connections();
+        for (int i = 0; i < 3; ++i) {
+            const auto refused = caller.begin(probe::echo, {}, again, {});
+            REQUIRE(w.wait_for({refused}));
+            CHECK(refused->why);
+            w.between.reset(0);
+            REQUIRE(w.all.run_until([&] { return caller.connection().connections() == 0; }));
+        }
+        CHECK(w.between.connections() == before);
     }
 }
 

@@ -85,6 +85,7 @@ class association : public std::enable_shared_from_this<association> {
     void call_at(std::shared_ptr<client_session> session, const call_request& request,
                  std::vector<std::byte> stub, completion_ptr done);
     void call_again(const call_request& request, std::vector<std::byte> stub, completion_ptr done);
+    [[nodiscard]] bool may_open_anew(const call_parameters& call);
     void open_further_if_busy();
     void open_further();
     [[nodiscard]] bool is_busy() const;
@@ -98,6 +99,7 @@ class association : public std::enable_shared_from_this<association> {
     failure last_failure_;                 ///< Of those that are no members any more.
     transport::time_point not_before_{};   ///< The next attempt at a further connection.
     bool is_closed_ = false;
+    bool was_proven_ = false;           ///< The server took the client, before it was lost.
     bool is_joined_group_gone_ = false; ///< client_options::association_group, after it was joined.
 };
 

@@ -53,10 +53,11 @@ struct call_parameters {
     /// connection have no flag for it, [C706] 12.6.3.1; the client makes use of it: if the
     /// connection of the call is lost before the answer, the call is made once more on another
     /// one, which is opened if none is left (in a new association group then: handles of the old
-    /// one are gone; client_options::association_group is joined again as long as it lasts). Not so
-    /// if the server had not yet taken the client there, by accepting the bind or, where a logon
-    /// may turn out to be refused, by answering a call of the same user. `deadline` holds for all
-    /// attempts together. Costs a copy of the stub data.
+    /// one are gone; client_options::association_group is joined again as long as it lasts). If
+    /// all connections were lost before, it opens one. Not so if the server had not yet taken the
+    /// client there, by accepting the bind or, where a logon may turn out to be refused, by
+    /// answering a call of the same user. `deadline` holds for all attempts together. Costs a copy
+    /// of the stub data.
     bool idempotent = false;
     /// Makes the call as somebody else, on the same connections: with a further security context
     /// of the connection, [MS-RPCE] 3.3.1.5.4, which the first call with this object (compared by

@@ -282,12 +282,29 @@ RPCH_DECL association::member& association::best_for(std::size_t interface) {
 
 RPCH_DECL void association::call(const call_request& request, std::vector<std::byte> stub,
                                  completion_ptr done) {
-    if (options_.connections_max <= 1 && !members_.front().session->is_leaving())
+    const bool anew = may_open_anew(request.parameters);
+    if (!anew && options_.connections_max <= 1 && !members_.front().session->is_leaving())
         return call_at(members_.front().session, request, std::move(stub), std::move(done));
     drop_ended();
-    open_further_if_busy();
+    if (anew)
+        open_further();
+    else
+        open_further_if_busy();
     call_at(best_for(request.context / contexts_per_bind_).session, request, std::move(stub),
             std::move(done));
+}
+
+/// @return whether the call opens a connection, since all are lost: an idempotent one does, as it
+/// would if it had been under way. Not for a user whom the server may refuse, or has refused: an
+/// account would be locked by tries that nobody made.
+RPCH_DECL bool association::may_open_anew(const call_parameters& call) {
+    if (!call.idempotent || call.maybe || is_closed_ || taking_calls() != 0) return false;
+    const client_session& last = *members_.back().session;
+    if (!last.is_ended()) return false;
+    if (last.is_proven(call.identity)) return was_proven_ = true;
+    const origin why = last.last_failure().said_by;
+    return was_proven_ &&
+           (why == origin::tcp || why == origin::name_resolution || why == origin::rpc_proxy);
 }
 
 /// @param session  owned: handlers may change the members.

@@ -167,6 +167,8 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
     if (ended_) {
         failure why = ended_;
         why.did_not_execute = true;
+        if (why.next_step.empty() && association_.assoc_group_id() != 0)
+            why.next_step = "connect again; an idempotent call does so by itself";
         done->complete_later(why);
         return 0;
     }
