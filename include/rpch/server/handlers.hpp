@@ -227,6 +227,15 @@ void answer_with(responder& answer, ndr::transfer_syntax syntax, Value value) {
         send_answer(answer, Operation::encode_response(value, syntax));
 }
 
+/// A handler that returned nothing would answer zeros that nobody chose, one that returns something
+/// for an operation without result means another operation.
+template <class Operation, class Returned>
+constexpr void check_returned() {
+    static_assert(std::is_void_v<Returned> == std::is_void_v<typename Operation::result_type> ||
+                      is_result<Returned>::value,
+                  "rpch: a handler returns what its operation does, or takes a reply<Operation>");
+}
+
 /// Runs a coroutine handler; everything it needs lives in its frame.
 template <class Operation, class Function, class Arguments>
 asio::awaitable<void> run_coroutine(std::shared_ptr<Function> function, call_context call,
@@ -235,6 +244,7 @@ asio::awaitable<void> run_coroutine(std::shared_ptr<Function> function, call_con
     std::exception_ptr thrown;
     try {
         auto pending = apply_handler(*function, call, std::move(arguments));
+        check_returned<Operation, typename decltype(pending)::value_type>();
         if constexpr (std::is_void_v<typename decltype(pending)::value_type>) {
             co_await std::move(pending);
             send_answer(answer, Operation::encode_response({}, call.transfer_syntax()));
@@ -265,6 +275,7 @@ void serve_returning(const std::shared_ptr<Function>& shared, call_context& call
         else
             asio::co_spawn(on, std::move(work), std::move(done));
     } else {
+        check_returned<Operation, std::decay_t<returned>>();
         try {
             if constexpr (std::is_void_v<returned>) {
                 apply_handler(*shared, call, std::move(arguments));
@@ -301,6 +312,9 @@ void serve_callback(Function& function, call_context& call, Arguments arguments,
 /// - a coroutine returns asio::awaitable of that;
 /// - a callback takes a `reply<Operation>` behind the parameters, returns nothing, and answers
 ///   whenever it can. It copies the `call_context` if it wants that later.
+/// Of a lambda whose parameters are `auto` the first that fits in this order is assumed: a context
+/// and the parameters, the parameters alone, those with a reply. A generic callback therefore takes
+/// a context as well.
 /// An exception that one of them lets out is answered with a fault: the status of an rpc_fault,
 /// else nca_s_fault_unspec. A stub that does not decode is answered with RPC_X_BAD_STUB_DATA.
 template <class Operation, class Function>
