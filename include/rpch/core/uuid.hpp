@@ -52,7 +52,7 @@ class uuid {
 
     /// From text; a malformed literal does not compile.
     consteval uuid(const char* text) // NOLINT(google-explicit-constructor): a literal is a uuid
-        : uuid(parse(text).value()) {}
+        : uuid(parsed(text)) {}
 
     /// Reads `01234567-89ab-cdef-0123-456789abcdef`, with or without braces, in either case.
     [[nodiscard]] static constexpr std::optional<uuid> parse(std::string_view text) noexcept {
@@ -109,6 +109,11 @@ class uuid {
     constexpr auto operator<=>(const uuid&) const noexcept = default;
 
   private:
+    static consteval uuid parsed(const char* text) {
+        const auto out = parse(text);
+        if (!out) throw "rpch: this text is no UUID"; // which the compiler shows
+        return *out;
+    }
     /// Where octet i of the text stands in the little-endian wire form; its own inverse.
     static constexpr std::array<std::size_t, 16> wire_place{3, 2, 1,  0,  5,  4,  7,  6,
                                                             8, 9, 10, 11, 12, 13, 14, 15};
