@@ -1,5 +1,6 @@
 #include <rpch/transport/detail/pem_file.hpp>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -24,7 +25,8 @@ RPCH_DECL result<std::string> read_pem_file(const std::string& path, std::string
     // Without a buffer of its own, so that no copy of a key stays behind.
     file.pubsetbuf(nullptr, 0);
     if (file.open(path, std::ios::in | std::ios::binary) == nullptr)
-        return explain(why, errc::bad_setting, "cannot open " + path);
+        return explain(why, errc::bad_setting,
+                       "cannot open " + path + ": " + std::generic_category().message(errno));
     const auto size = static_cast<std::streamoff>(file.pubseekoff(0, std::ios::end));
     if (size < 0) return explain(why, errc::bad_setting, "cannot read " + path);
     if (static_cast<std::uintmax_t>(size) > limits::pem_bytes_max)

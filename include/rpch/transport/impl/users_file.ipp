@@ -1,7 +1,9 @@
 #include <rpch/transport/users_file.hpp>
 
+#include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 #include <rpch/core/secret.hpp>
@@ -36,7 +38,9 @@ RPCH_DECL result<auth::users_file> read_users_file(const std::string& path, std:
     // Without a buffer of its own: the file may hold NT hashes, which are as good as passwords.
     file.pubsetbuf(nullptr, 0);
     if (file.open(path, std::ios::in | std::ios::binary) == nullptr)
-        return detail::explain(why, errc::bad_setting, "cannot open the users file " + path);
+        return detail::explain(why, errc::bad_setting,
+                               "cannot open the users file " + path + ": " +
+                                   std::generic_category().message(errno));
     core::secret text;
     try {
         text = detail::read_secret(file);
