@@ -16,6 +16,7 @@
 #include <rpch/core/secret.hpp>
 #include <rpch/core/uuid.hpp>
 #include <rpch/dcerpc/string_binding.hpp>
+#include <rpch/transport/trust_store.hpp>
 
 #include <asio/io_context.hpp>
 
@@ -35,14 +36,11 @@ int refuse(const std::string& why, bool json) {
     return usage;
 }
 
-/// @return the exit code: a setting that the library does not take is wrong usage, and so is a file
-///         of authorities without one.
-int report(const rpch::failure& why, const call_options& options) {
-    if (options.json) print_json(why);
+/// @return the exit code: a setting that the library does not take is wrong usage.
+int report(const rpch::failure& why, bool json) {
+    if (json) print_json(why);
     std::fprintf(stderr, "rpch call: %s\n", why.to_string().c_str());
-    const bool bad_file =
-        why.code == rpch::errc::tls_no_trust_anchors && !options.credentials.ca.empty();
-    return why.code == rpch::error_kind::misuse || bad_file ? usage : failed;
+    return why.code == rpch::error_kind::misuse ? usage : failed;
 }
 
 std::optional<rpch::interface_id> parse_interface(std::string_view text) {
@@ -206,10 +204,12 @@ std::string ignored(const call_options& options, const string_binding& to, const
 /// @param variable  of the environment, if there is no file.
 std::optional<std::string> password_of(const std::string& user, const std::string& file,
                                        const char* variable, std::string& why) {
-    if (!file.empty()) {
-        return password_from_file(file, why);
+    if (!file.empty()) return password_from_file(file, why);
+    if (const char* given = std::getenv(variable)) {
+        if (*given != '\0') return given;
+        why = "the password in " + std::string(variable) + " is empty";
+        return std::nullopt;
     }
-    if (const char* given = std::getenv(variable)) return given;
     auto password = ask_password("Password for " + user + ": ");
     if (!password)
         why = "no password given: name a file that has it, or put it into " + std::string(variable);
@@ -272,6 +272,8 @@ std::string apply(const credentials_options& from, const logons& l, rpch::client
     if (why.empty() && l.rpc) why = apply_rpc(from, password, to);
     if (password) rpch::core::wipe(*password);
     if (!why.empty()) return why;
+    if (!from.ca.empty() && !rpch::transport::trust_store::from_file(from.ca, &why))
+        return "--ca: " + why;
     to.tls.ca_file = from.ca;
     to.tls.verify = !from.insecure;
     to.allow_basic_over_plain = from.allow_basic_over_plain;
@@ -306,7 +308,7 @@ int run_call(const call_options& options) {
     rpch::failure outcome;
     auto started = rpch::client::start(options.binding, std::move(client_options), outcome);
     outcome.did_not_execute = true; // until there is a call
-    if (!started) return report(outcome, options);
+    if (!started) return report(outcome, options.json);
     std::optional<rpch::client> client(std::move(*started));
     rpch::raw_response answer;
     client->async_bind<rpch::failure>(
@@ -323,7 +325,7 @@ int run_call(const call_options& options) {
                 });
         });
     io.run();
-    if (outcome) return report(outcome, options);
+    if (outcome) return report(outcome, options.json);
     const std::string hex = rpch::core::to_hex(answer.stub);
     if (options.json)
         std::printf("{\"ok\":true,\"stub\":\"%s\"}\n", hex.c_str());

@@ -85,12 +85,12 @@ void print_json(const rpch::failure& why) {
     out.print();
 }
 
-void print_json_of_usage(std::string_view why) {
+void print_json_of_usage(std::string_view why, std::string_view next_step) {
     object out;
     out.raw("ok", "false");
     out.text("message", why);
     out.text("said_by", rpch::name(rpch::origin::local));
-    out.text("next_step", "`rpch COMMAND --help` has every option");
+    out.text_if_any("next_step", next_step);
     out.raw("did_not_execute", "true");
     out.text("category", "usage");
     out.raw("code", std::to_string(usage));

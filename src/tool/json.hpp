@@ -18,7 +18,7 @@ std::string json_string(std::string_view text);
 void print_json(const rpch::failure& why);
 
 /// Prints what is wrong with the command line.
-void print_json_of_usage(std::string_view why);
+void print_json_of_usage(std::string_view why, std::string_view next_step = {});
 
 /// Prints what nobody had thought of: no memory, say.
 void print_json_of_exception(const std::exception& what);

@@ -298,7 +298,8 @@ int run(int count, char** arguments) {
 
     if (const std::string wrong = unknown_subcommand(app, count, arguments); !wrong.empty()) {
         std::fprintf(stderr, "rpch: %s\n", wrong.c_str());
-        if (wants_json(count, arguments)) tool::print_json_of_usage(wrong);
+        if (wants_json(count, arguments))
+            tool::print_json_of_usage(wrong, "`rpch --help` has every command");
         return tool::usage;
     }
     try {
@@ -306,7 +307,8 @@ int run(int count, char** arguments) {
         for (const CLI::App* used : app.get_subcommands()) refuse_empty_values(*used);
     } catch (const CLI::ParseError& e) {
         if (app.exit(e) == 0) return tool::succeeded; // --help, --version
-        if (wants_json(count, arguments)) tool::print_json_of_usage(e.what());
+        if (wants_json(count, arguments))
+            tool::print_json_of_usage(e.what(), "`rpch call --help` has every option");
         return tool::usage;
     }
     if (demo_app->parsed()) return tool::run_demo();

@@ -67,13 +67,15 @@ int run_passwd(const passwd_options& options) {
     std::size_t bad_line = 0;
     auto users = rpch::auth::users_file::parse(text, &bad_line);
     if (!users) {
+        const bool malformed = users.error() == rpch::errc::bad_setting;
         std::fprintf(stderr, "rpch passwd: %s, line %zu: %s\n", options.file.c_str(), bad_line,
-                     users.error().message().c_str());
+                     malformed ? "not a user as `rpch passwd` writes one, or one that stands twice"
+                               : users.error().message().c_str());
         return usage;
     }
     auto password = ask_password("Password for " + options.user + ": ");
     if (!password || password->empty()) {
-        std::fprintf(stderr, "rpch passwd: no password given on standard input\n");
+        std::fprintf(stderr, "rpch passwd: no password given; an empty one is none\n");
         return usage;
     }
     if (::isatty(STDIN_FILENO) == 1) { // a slip of a finger nobody sees would lock the user out
@@ -109,6 +111,12 @@ int run_passwd(const passwd_options& options) {
                      std::strerror(errno));
         return failed;
     }
+    if (std::size_t line = 0;
+        !rpch::auth::users_file::parse(users->format(), &line, rpch::transport::is_password_hash))
+        std::fprintf(stderr,
+                     "rpch passwd: line %zu still has a hash that is none: servers refuse the file "
+                     "until the user has a new password or is taken out\n",
+                     line);
     if (loses_ntlm)
         std::fprintf(stderr, "rpch passwd: the user no longer logs on by NTLM; --ntlm allows it\n");
     return succeeded;

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 
@@ -78,10 +79,11 @@ std::optional<std::string> first_line(std::istream& in) {
 std::optional<std::string> password_from_file(const std::string& path, std::string& why) {
     std::ifstream file(path);
     auto password = file ? first_line(file) : std::nullopt;
-    if (!password)
-        why = file.eof() ? "there is no password in the file " + path
-                         : "cannot read the password file " + path;
-    return password;
+    if (password && !password->empty()) return password;
+    why = password || file.eof()
+              ? "there is no password in the first line of the file " + path
+              : "cannot read the password file " + path + ": " + std::strerror(errno);
+    return std::nullopt;
 }
 
 std::optional<std::string> ask_password(const std::string& prompt) {

@@ -46,6 +46,17 @@ def a_file_that_is_none_of_users_is_wrong_usage(lab):
 
 
 @case()
+def a_broken_hash_of_another_user_is_told(lab):
+    users = lab.users(PASSWORD)
+    with open(users, 'a') as file:
+        file.write('broken:!\n')
+    for user, warns in (('another', True), ('broken', False)):
+        done = subprocess.run([lab.program, 'passwd', users, user], input='x\n', stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=30)
+        expect(done.returncode == 0 and ('line 2 still has a hash that is none' in done.stdout) == warns, done)
+
+
+@case()
 def an_interrupted_prompt_leaves_a_terminal_with_echo(lab):
     near, far = pty.openpty()
     process = subprocess.Popen([lab.program, 'passwd', lab.path('users'), 'a'], stdin=far, stdout=far, stderr=far)

@@ -19,7 +19,7 @@ REFUSED = (
     ((*SERVE, '--keytab', '/nowhere'), '--keytab is for'),
     ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', '/nowhere'), 'has no Kerberos|cannot read the keytab /nowhere: No such file'),
     ((*SERVE, '--rpc-auth', 'ntlm'), 'needs --users'),
-    ((*SERVE, '--rpc-auth', 'ntlm', '--users', '/nowhere'), 'cannot open the users file'),
+    ((*SERVE, '--rpc-auth', 'ntlm', '--users', '/nowhere'), 'cannot open the users file /nowhere: No such file'),
     ((*SERVE, '--rpc-auth', 'negotiate'), 'negotiate needs'),
     ((*SERVE, '--rpc-auth', 'digest'), 'digest is not supported'),
     ((*SERVE, '--auth-level', 'privacy'), '--auth-level needs --rpc-auth'),
@@ -120,7 +120,7 @@ def what_is_wrong_with_a_file_names_it(lab):
             ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', empty), 'has no Kerberos|no key in the keytab %s' % empty),
             ((*SERVE, '--rpc-auth', 'kerberos', '--keytab', garbage), 'has no Kerberos|the file %s is no keytab' % garbage),
             ((*HTTPS, '--ca', garbage), garbage),
-            ((*HTTPS, '--user', 'a', '--password-file', empty), 'there is no password in the file %s' % empty),
+            ((*HTTPS, '--user', 'a', '--password-file', empty), 'there is no password in the first line of the file %s' % empty),
             ((*HTTPS, '--user', 'a', '--password-file', '/nowhere'), 'cannot read the password file /nowhere')):
         code, said = run([lab.program, *words], 10)
         expect(code == 2 and re.search(text, said), '%s: exit code %s, %s' % (words, code, said))

@@ -529,8 +529,9 @@ RPCH_DECL void http_session::on_failure_response(const http::response_info& resp
                        static_cast<std::uint32_t>(rpc_status::proxy_access_denied)) {
                 noted_.code = rpc_status::proxy_access_denied;
                 noted_.detail += ": the proxy does not allow this target";
-                noted_.next_step =
-                    "have " + target_.to_string() + " added to the proxy's ValidPorts";
+                noted_.next_step = "have " + target_.to_string() +
+                                   " added to the proxy's ValidPorts, or correct server name and "
+                                   "port in the binding";
             }
         }
     } else if (response.status == 404)
