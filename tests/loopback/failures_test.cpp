@@ -94,6 +94,18 @@ class unready final : public auth::security_initiator {
     };
 };
 
+/// An initiator that makes no context, as one without credentials.
+class unable final : public auth::security_initiator {
+  public:
+    auth::security_provider provider() const noexcept override {
+        return auth::security_provider::ntlm;
+    }
+    result<std::unique_ptr<auth::security_context>>
+    initiate(const auth::security_options&) override {
+        return fail(errc::bad_credentials);
+    }
+};
+
 bool holds(const std::string& text, std::string_view what) {
     return text.find(what) != std::string::npos;
 }
@@ -239,6 +251,11 @@ TEST_CASE("The advice of a security provider goes with no later failure of anoth
         CHECK(holds(why.detail, "call_identity"));
         CHECK(why.next_step.empty());
     }
+    without_ticket();
+    const failure none = fails_as(somebody(std::make_shared<unable>(), level::privacy));
+    CHECK(none.code == errc::bad_credentials);
+    CHECK(none.detail.empty());
+    CHECK(holds(none.next_step, "check user, password"));
     // The handshake of this one is refused, and so are later calls of the same user.
     const auto refused = somebody(toy, level::privacy);
     w.there.instead = [&](byte_view pdu) -> std::optional<test::bytes> {

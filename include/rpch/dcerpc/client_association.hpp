@@ -200,11 +200,18 @@ class client_association {
     }
     /// @return why the machine closed, in words; "" if the error says it all. Borrowed.
     [[nodiscard]] const char* closed_detail() const noexcept { return closed_detail_; }
-    /// @return why a security provider, or add_security() itself, refused in the add_security(),
-    /// on_pdu() or write_output() that was called last, in words; "" if none did.
+    /// @return why a security provider, or add_security() itself, refused last, in words; "" if
+    /// nothing was said, or nothing was refused since the last on_pdu() or add_security() began.
     [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
     /// @return what a person can do about that; "" if nothing is known.
     [[nodiscard]] const std::string& advice() const noexcept { return advice_; }
+    /// Forgets both: whoever refuses next does so before add_security(), as an initiator that makes
+    /// no context.
+    void forget_refusal() noexcept {
+        if (state_ == state::closed) return; // closed_detail() may be the same words
+        refusal_.clear();
+        advice_.clear();
+    }
     /// Bytes of the largest fragment we send, as negotiated.
     [[nodiscard]] std::size_t fragment_bytes() const noexcept { return xmit_frag_; }
 

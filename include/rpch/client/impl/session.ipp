@@ -99,6 +99,7 @@ RPCH_DECL result<std::uint32_t> client_session::add_security(auth::security_init
     auth::security_options wanted;
     wanted.level = level;
     wanted.target = target.empty() ? "host/" + server_host_ : target;
+    association_.forget_refusal(); // of somebody else
     auto context = by.initiate(wanted);
     if (!context) return fail(context.error());
     return association_.add_security({.provider = by.provider(),
