@@ -226,11 +226,15 @@ RPCH_DECL std::uint32_t client_session::call(const call_request& request,
 /// Moves the time at which a call is given up, if that is earlier than it was.
 RPCH_DECL void client_session::give_up_at(std::uint32_t call_id, waiting_call& call,
                                           transport::time_point when) {
-    if (call.gives_up) {
-        if ((*call.gives_up)->first <= when) return;
-        give_up_.erase(*call.gives_up);
+    if (!call.gives_up)
+        call.gives_up = give_up_.emplace(when, call_id);
+    else if ((*call.gives_up)->first <= when)
+        return;
+    else { // the same node: there is no moment without one
+        auto entry = give_up_.extract(*call.gives_up);
+        entry.key() = when;
+        call.gives_up = give_up_.insert(std::move(entry));
     }
-    call.gives_up = give_up_.emplace(when, call_id);
     arm_timer();
 }
 
