@@ -106,6 +106,32 @@ class unable final : public auth::security_initiator {
     }
 };
 
+/// A context that is made, and then signs nothing.
+struct expired_context final : test::toy_context {
+    explicit expired_context(bool is_client) : test::toy_context({}, is_client) { failing = true; }
+    std::string_view detail() const noexcept override { return "the ticket has expired"; }
+    std::string_view next_step() const noexcept override { return "get another ticket"; }
+};
+
+struct expired_initiator final : auth::security_initiator {
+    auth::security_provider provider() const noexcept override {
+        return test::toy_rules{}.provider;
+    }
+    result<std::unique_ptr<auth::security_context>>
+    initiate(const auth::security_options&) override {
+        return std::make_unique<expired_context>(true);
+    }
+};
+
+struct expired_acceptor final : auth::security_acceptor {
+    auth::security_provider provider() const noexcept override {
+        return test::toy_rules{}.provider;
+    }
+    result<std::unique_ptr<auth::security_context>> accept(const auth::security_options&) override {
+        return std::make_unique<expired_context>(false);
+    }
+};
+
 bool holds(const std::string& text, std::string_view what) {
     return text.find(what) != std::string::npos;
 }
@@ -267,6 +293,41 @@ TEST_CASE("The advice of a security provider goes with no later failure of anoth
     const failure again = fails_as(refused);
     CHECK(again.code == errc::authentication_failed);
     CHECK(holds(again.next_step, "check user, password"));
+}
+
+TEST_CASE("A call that cannot be signed ends in the words of the security provider") {
+    for (const auto by : {test::way::tcp, test::way::http}) {
+        CAPTURE(static_cast<int>(by));
+        dcerpc::server_association_options served;
+        served.security.push_back(std::make_shared<test::toy_acceptor>());
+        test::machine_world w(by, served);
+        client_options options = w.all.options();
+        options.rpc_security = std::make_shared<expired_initiator>();
+        test::caller caller(w.all, w.binding(), options);
+        REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+        const failure why = caller.call(probe::echo)->why;
+        CHECK(why.code == errc::authentication_failed);
+        CHECK(why.said_by == origin::security);
+        CHECK(why.next_step == "get another ticket");
+    }
+}
+
+TEST_CASE("An answer that cannot be signed costs the client its connection, and nobody else") {
+    test::stack all({.adjust_server = [](server_settings& s) {
+        s.rpc_security.push_back(std::make_shared<expired_acceptor>());
+    }});
+    for (const std::string& binding : {all.tcp_binding(), all.binding()}) {
+        CAPTURE(binding);
+        client_options options = all.options();
+        options.rpc_security = std::make_shared<test::toy_initiator>();
+        test::caller caller(all, binding, options);
+        test::caller other(all, binding);
+        REQUIRE_MESSAGE(caller.open(), caller.why().to_string());
+        REQUIRE(other.open());
+        CHECK(caller.call(probe::echo)->why.code == errc::connection_lost);
+        CHECK(all.server_said(make_error_code(errc::authentication_failed).message()));
+        CHECK_FALSE(other.call(probe::echo)->why);
+    }
 }
 
 TEST_CASE("A bind that is accepted after its security context failed ends with that failure") {

@@ -38,6 +38,7 @@ RPCH_DECL byte_span link::reserve(std::size_t n) {
 }
 
 RPCH_DECL void link::commit(std::size_t n, std::size_t rpc_bytes) {
+    if (n == 0) return; // nothing could be made: a segment of nothing would never be written
     const std::byte* data = out_block_.data() + out_used_;
     out_used_ += n;
     output_bytes_ += n;
