@@ -308,6 +308,7 @@ TEST_CASE("A call that cannot be signed ends in the words of the security provid
         const failure why = caller.call(probe::echo)->why;
         CHECK(why.code == errc::authentication_failed);
         CHECK(why.said_by == origin::security);
+        CHECK(why.detail == "the ticket has expired");
         CHECK(why.next_step == "get another ticket");
     }
 }

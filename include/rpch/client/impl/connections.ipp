@@ -123,7 +123,8 @@ RPCH_DECL void tcp_session::kick_output() {
             const std::size_t size = association_.next_output_size();
             link_->commit(association_.write_output(link_->reserve(size)), 0);
         }
-        if (const auto ec = association_.output_error()) return end(ec, origin::security, {});
+        if (const auto ec = association_.output_error())
+            return end(ec, origin::security, association_.refusal());
         link_->flush();
         if (link_->output_pending() || !association_.has_output()) break;
     }

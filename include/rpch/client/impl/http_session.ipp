@@ -561,7 +561,10 @@ RPCH_DECL void http_session::produce() {
         kick();
     });
     if (is_open) pull(association_, channel::leg::in_http);
-    if (!association_ended_) association_ended_ = association_.output_error();
+    if (!association_ended_ && association_.output_error()) {
+        association_ended_ = association_.output_error();
+        noted_.detail = association_.refusal();
+    }
     if (!association_ended_ && may_leave()) {
         association_ended_ = errc::association_closed;
         noted_.detail = asked_to_close;
