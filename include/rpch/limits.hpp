@@ -182,7 +182,8 @@ inline constexpr std::chrono::seconds open_wait{120};
 /// From the first PDU of a channel's replacement to the last one; the text has a limit of 15
 /// minutes for one of its states (3.2.5.6.1) and none for the others.
 inline constexpr std::chrono::minutes replacement_wait{15};
-/// How long RPC PDUs may wait for a peer that acknowledges nothing.
+/// How long RPC PDUs may wait for a peer that acknowledges nothing, and a server for a client that
+/// takes no answers, or sends nothing more of a request that it began.
 inline constexpr std::chrono::minutes blocked_wait{15};
 /// A successor that cannot be opened is tried so often, after a pause that doubles each time.
 inline constexpr int successor_tries_max = 6;
