@@ -86,7 +86,7 @@ RPCH_DECL void virtual_connection::produce() {
     if (withheld_ != 0 && !calls_.is_full())
         mutable_machine().on_consumed(std::exchange(withheld_, 0), now(), actions());
     // Measured from the last PDU, and not while we let nothing come.
-    if (std::exchange(has_news_, false)) request_limit_.stop();
+    if (std::exchange(has_news_, false)) request_limit_.renew();
     request_limit_.watch(!association_ended_ && calls_.awaits_rest(),
                          shared_->settings.blocked_wait, *this, [this] {
                              set_detail(request_abandoned);
@@ -176,7 +176,7 @@ RPCH_DECL void tcp_connection::watch_setup() {
 /// What has come of a request holds room that other clients want, see `limit_calls`.
 /// @param has_news  something has come, that may be of it.
 RPCH_DECL void tcp_connection::watch_request(bool has_news) {
-    if (has_news) request_limit_.stop();
+    if (has_news) request_limit_.renew();
     request_limit_.watch(calls_.awaits_rest(), shared_->settings.blocked_wait, *this,
                          [this] { finish(errc::idle_timeout, request_abandoned); });
 }
