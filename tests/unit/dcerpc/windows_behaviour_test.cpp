@@ -507,6 +507,27 @@ struct secured : bound {
     }
 };
 
+/// A bind with the first of three legs, and the two PDUs that may bring the last one.
+struct handshake {
+    test::bytes bind{};
+    test::bytes alter{};
+    test::bytes last{};
+};
+
+handshake three_legs() {
+    const auto first = test::hex("01 736573616d65"), third = test::hex("03 736573616d65");
+    auto b = bind_of({{1, mgmt, {ndr20}}});
+    b.auth = {.auth_type = 16, .auth_level = 2, .context_id = 2, .token = first};
+    handshake out{.bind = test::encoded(b)};
+    b.auth->token = third;
+    out.alter = test::encoded(b, pdu_type::alter_context);
+    auth3 end;
+    end.header = {.flags = test::whole, .call_id = 1};
+    end.auth = *b.auth;
+    out.last = test::encoded(end);
+    return out;
+}
+
 } // namespace
 
 // ntlmssp_multi_auth_first1_last*, ntlmssp_multi_auth_MPX_first1_last*
@@ -630,16 +651,7 @@ TEST_CASE("windows: a verifier begins at a multiple of 4, of whatever octets sta
     server_association_options o;
     o.security.push_back(std::make_shared<test::toy_acceptor>(
         test::toy_rules{.provider = auth::security_provider::kerberos}));
-    const auto first = test::hex("01 736573616d65"), third = test::hex("03 736573616d65");
-    auto b = bind_of({{1, mgmt, {ndr20}}});
-    b.auth = {.auth_type = 16, .auth_level = 2, .context_id = 2, .token = first};
-    const auto bind = test::encoded(b);
-    b.auth->token = third;
-    const auto alter = test::encoded(b, pdu_type::alter_context);
-    auth3 end;
-    end.header = {.flags = test::whole, .call_id = 1};
-    end.auth = *b.auth;
-    const auto last = test::encoded(end);
+    const auto [bind, alter, last] = three_legs();
     const std::string error = "fault 1 context 0 proto_error not executed, closed";
     for (const int octets : {1, 2, 3, 6}) {
         CAPTURE(octets);
@@ -709,15 +721,7 @@ TEST_CASE("windows: a token that is none is refused as a wrong password is, one 
             return made;
         }
     };
-    const auto first = test::hex("01 736573616d65"), third = test::hex("03 736573616d65");
-    auto b = bind_of({{1, mgmt, {ndr20}}});
-    b.auth = {.auth_type = 16, .auth_level = 2, .context_id = 2, .token = first};
-    const auto bind = test::encoded(b);
-    b.auth->token = third;
-    const auto alter = test::encoded(b, pdu_type::alter_context);
-    auth3 end;
-    end.header = {.flags = test::whole, .call_id = 1};
-    end.auth = *b.auth;
+    const auto [bind, alter, last] = three_legs();
     struct row {
         errc why;
         std::string status;
@@ -741,12 +745,13 @@ TEST_CASE("windows: a token that is none is refused as a wrong password is, one 
         CHECK(w.refused(alter) == "fault 1 context 0 " + r.status + " not executed, closed");
         REQUIRE_FALSE(v.take(bind));
         test::next_output(v.machine);
-        CHECK(v.refused(test::encoded(end)).empty());
+        CHECK(v.refused(last).empty());
         CHECK(v.refused(request_of(2)) == "fault 2 context 1 access_denied, closed");
     }
     // auth_tail_pad_ntlm_*: one of a size that we read of no mechanism
     const test::bytes large(limits::auth_token_bytes_max + 1);
-    b.auth->token = large;
+    auto b = bind_of({{1, mgmt, {ndr20}}});
+    b.auth = {.auth_type = 16, .auth_level = 2, .context_id = 2, .token = large};
     CHECK(world().nak(test::encoded(b)) == bind_reject_reason::invalid_checksum);
     CHECK(bound().refused(test::encoded(b, pdu_type::alter_context)) ==
           "fault 1 context 0 access_denied not executed, closed");
