@@ -12,6 +12,7 @@
 #include <rpch/auth/users_file.hpp>
 #include <rpch/core/secret.hpp>
 #include <rpch/transport/password_hash.hpp>
+#include <rpch/transport/users_file.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -67,10 +68,9 @@ int run_passwd(const passwd_options& options) {
     std::size_t bad_line = 0;
     auto users = rpch::auth::users_file::parse(text, &bad_line);
     if (!users) {
-        const bool malformed = users.error() == rpch::errc::bad_setting;
-        std::fprintf(stderr, "rpch passwd: %s, line %zu: %s\n", options.file.c_str(), bad_line,
-                     malformed ? "not a user as `rpch passwd` writes one, or one that stands twice"
-                               : users.error().message().c_str());
+        std::fprintf(
+            stderr, "rpch passwd: %s\n",
+            rpch::transport::users_file_refusal(options.file, bad_line, users.error()).c_str());
         return usage;
     }
     auto password = ask_password("Password for " + options.user + ": ");

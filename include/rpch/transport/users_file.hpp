@@ -2,7 +2,9 @@
 #ifndef RPCH_TRANSPORT_USERS_FILE_HPP
 #define RPCH_TRANSPORT_USERS_FILE_HPP
 
+#include <cstddef>
 #include <string>
+#include <system_error>
 
 #include <rpch/auth/users_file.hpp>
 #include <rpch/result.hpp>
@@ -15,6 +17,10 @@ namespace rpch::inline RPCH_ABI::transport {
 /// @errors errc::bad_setting if it cannot be opened or does not parse.
 [[nodiscard]] RPCH_DECL result<auth::users_file> read_users_file(const std::string& path,
                                                                  std::string* why);
+
+/// @return a sentence for people: what auth::users_file::parse refused, and where.
+[[nodiscard]] RPCH_DECL std::string users_file_refusal(const std::string& path, std::size_t line,
+                                                       std::error_code why);
 
 } // namespace rpch::inline RPCH_ABI::transport
 

@@ -49,16 +49,18 @@ RPCH_DECL result<auth::users_file> read_users_file(const std::string& path, std:
     }
     std::size_t line = 0;
     auto users = auth::users_file::parse(text.view(), &line, is_password_hash);
-    if (!users) {
-        const std::string what = users.error() == errc::bad_setting
-                                     ? "not a user as `rpch passwd` writes one, or one that stands "
-                                       "twice; to lock a user out, take the line away"
-                                     : users.error().message();
+    if (!users)
         return detail::explain(why, errc::bad_setting,
-                               "users file " + path + ", line " + std::to_string(line) + ": " +
-                                   what);
-    }
+                               users_file_refusal(path, line, users.error()));
     return users;
+}
+
+RPCH_DECL std::string users_file_refusal(const std::string& path, std::size_t line,
+                                         std::error_code why) {
+    return "users file " + path + ", line " + std::to_string(line) + ": " +
+           (why == errc::bad_setting ? "not a user as `rpch passwd` writes one, or one that stands "
+                                       "twice; to lock a user out, take the line away"
+                                     : why.message());
 }
 
 } // namespace rpch::inline RPCH_ABI::transport
